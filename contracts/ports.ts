@@ -1,0 +1,157 @@
+// The three shapes every connector has: Source, Transformer, Sink. A vendor or store fills in exactly one.
+import type { z } from 'zod'
+import type { AssetState } from './asset.ts'
+import type { ConnectorError } from './connector-error.ts'
+import type { Asset } from './asset.ts'
+import type { Finding, FindingState } from './finding.ts'
+import type { RawFacts } from './envelope.ts'
+import type { PipelineError } from './errors.ts'
+import type { Run, RunKind, Verdict } from './run.ts'
+import type { VendorId } from './topics.ts'
+
+// --- producers -------------------------------------------------------------------------------
+
+/** One item of a vendor's listing; becomes one raw record. */
+export type Unit = {
+  /** The vendor's id, unique within connection and stream. */
+  readonly unit: string
+  /** Native id of the asset it belongs to: all units of one asset meet in one partition. */
+  readonly assetNativeId: string
+  /** The bytes as received, never parsed and printed again. Null: above UNIT_BYTES_MAX, see sizeBytes. */
+  readonly body: Buffer | null
+  readonly sizeBytes: number
+  readonly contentType: string
+  /** Header row, for units that are rows of a CSV. */
+  readonly columns: string | null
+}
+
+/**
+ * What goes into one Kafka transaction: at most CHUNK_UNITS_MAX units and about CHUNK_BYTES_MAX
+ * bytes, complete in memory. An item that cannot become a unit (no id) is a `rejected` item.
+ */
+export type Chunk<Checkpoint> = {
+  readonly units: readonly Unit[]
+  readonly rejected: readonly RejectedItem[]
+  readonly endpoint: string
+  /** When the answer arrived; the observation time of these units. */
+  readonly fetchedAtMs: number
+  /** Pages begun so far in this run, this one included. */
+  readonly page: number
+  /** Where to go on after this chunk; null where the vendor gives no such place. */
+  readonly checkpoint: Checkpoint | null
+}
+export const CHUNK_UNITS_MAX = 1_000
+export const CHUNK_BYTES_MAX = 8 * 1024 * 1024
+
+/** Bytes that arrived as an item of a listing but lack what every item has; goes to the DLQ. */
+export type RejectedItem = { readonly body: Buffer; readonly violations: readonly string[] }
+
+/** How a listing ended when nothing was thrown. */
+export type PullEnd = {
+  readonly verdict: Exclude<Verdict, 'FAILED'>
+  /** Units the vendor says there are; null when it does not say or the number is known to be wrong. */
+  readonly declared: number | null
+  /** Why the verdict is not COMPLETE. */
+  readonly reason: string | null
+}
+
+export type PullContext = {
+  readonly signal: AbortSignal
+  readonly nowMs: () => number
+  /** Tells operations of a fault that does not end the run. */
+  readonly report: (error: PipelineError) => void
+}
+
+/** One stream of one vendor product. Has no retry, sleep or wall clock of its own. */
+export type Source<Client, Checkpoint> = {
+  readonly vendor: VendorId
+  readonly product: string
+  /** `<product part>.<listing>`, e.g. compute.hosts. */
+  readonly stream: string
+  readonly kind: RunKind
+  /** Streams of assets are pulled before streams of findings of the same connection. */
+  readonly entities: 'assets' | 'findings' | 'both'
+  /** Parses a saved checkpoint; unknown fields are ignored. */
+  readonly checkpoint: z.ZodType<Checkpoint>
+  /** @throws PipelineError when the listing cannot go on: the run is then FAILED. */
+  pull(
+    client: Client,
+    from: Checkpoint | null,
+    context: PullContext,
+  ): AsyncGenerator<Chunk<Checkpoint>, PullEnd>
+}
+
+/** One answer of `exposure check`. */
+export type CheckAnswer = {
+  /** What was tried, e.g. `log in`, `read hosts`. */
+  readonly step: string
+  /** Null: it works. */
+  readonly error: PipelineError | null
+}
+
+// --- transformers ----------------------------------------------------------------------------
+
+/** A raw record as a transformer sees it. */
+export type RawUnit = { readonly facts: RawFacts; readonly body: Buffer }
+
+/** What one unit shows. Pure data: the lifecycle adds ids of events, revisions and change types. */
+export type Observation = {
+  readonly assets: readonly AssetState[]
+  readonly findings: readonly FindingState[]
+  /** False when the unit does not tell its findings (key missing, null): what it showed before stays. */
+  readonly findingsKnown: boolean
+}
+
+/** Pure and synchronous, so that replaying a raw topic gives the same events. */
+export type Transformer = {
+  readonly vendor: VendorId
+  readonly product: string
+  readonly stream: string
+  /** Among several contributors of one entity the lowest rank gives the content. */
+  readonly rank: number
+  /** @throws PipelineError SCHEMA_VIOLATION or INVALID_RESPONSE: the record goes to the DLQ. */
+  transform(raw: RawUnit): Observation
+}
+
+// --- sinks -----------------------------------------------------------------------------------
+
+export type SinkEvent =
+  | { readonly kind: 'asset'; readonly value: Asset | null }
+  | { readonly kind: 'finding'; readonly value: Finding | null }
+  | { readonly kind: 'connector-error'; readonly value: ConnectorError | null }
+  | { readonly kind: 'run'; readonly value: Run | null }
+
+/** One decoded record. `value` null is a tombstone. */
+export type SinkRecord = SinkEvent & {
+  readonly key: string
+  readonly offset: bigint
+  readonly timestampMs: number
+}
+
+/** Records of one partition, in order, without gaps that matter; `nextOffset` is where to go on. */
+export type SinkBatch = {
+  readonly topic: string
+  readonly partition: number
+  readonly firstOffset: bigint
+  readonly nextOffset: bigint
+  readonly records: readonly SinkRecord[]
+}
+
+/** A record the store refuses for good. `index` points into the batch's records. */
+export type Rejection = { readonly index: number; readonly reason: string }
+
+/** Writing a batch twice leaves the store as writing it once. */
+export type OpenSink = {
+  /** Where the store itself says to go on; null when it keeps no offset for that partition. */
+  storedOffset(topic: string, partition: number): Promise<bigint | null>
+  /** @throws PipelineError SINK_UNAVAILABLE: the batch is tried again, nothing is dead-lettered. */
+  write(batch: SinkBatch): Promise<readonly Rejection[]>
+  close(): Promise<void>
+}
+
+export type Sink = {
+  /** Consumer group suffix and `sink_id` of errors. */
+  readonly name: string
+  /** Applies migrations and connects. */
+  open(): Promise<OpenSink>
+}
