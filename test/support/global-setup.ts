@@ -1,0 +1,52 @@
+// Starts one stack for all projects that need one, and takes it down after the last of them.
+import { mkdirSync, rmSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import type { TestProject } from 'vitest/node'
+import { startStack, type RunningStack } from '../../stack/stack.ts'
+
+export type StackAddresses = {
+  readonly brokers: string[]
+  readonly registryUrl: string
+  readonly postgresUrl: string
+}
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    stack: StackAddresses
+  }
+}
+
+type Shared = { users: number; starting: Promise<RunningStack> }
+
+// Each project loads this file for itself, so that only the process can hold what they share.
+const SHARED = Symbol.for('exposure.test-stack')
+const holder: { [SHARED]?: Shared } = globalThis
+const dataDir = resolve(import.meta.dirname, '../../.exposure', `test-${process.pid}`)
+
+/** Starts the stack, or joins the one another project has started. */
+export async function setup(project: TestProject): Promise<void> {
+  const shared = holder[SHARED] ?? { users: 0, starting: start() }
+  holder[SHARED] = shared
+  shared.users += 1
+  const { brokers, registryUrl, postgresUrl } = await shared.starting
+  project.provide('stack', { brokers, registryUrl, postgresUrl })
+}
+
+/** Stops the stack when no project uses it any more. */
+export async function teardown(): Promise<void> {
+  const shared = holder[SHARED]
+  if (shared === undefined) return
+  shared.users -= 1
+  if (shared.users > 0) return
+  delete holder[SHARED]
+  try {
+    await (await shared.starting).stop()
+  } finally {
+    rmSync(dataDir, { recursive: true, force: true })
+  }
+}
+
+function start(): Promise<RunningStack> {
+  mkdirSync(join(dataDir), { recursive: true })
+  return startStack({ dataDir, fresh: true, log: (line) => console.error(line) })
+}

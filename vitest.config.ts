@@ -1,0 +1,35 @@
+// The three test projects: unit needs nothing; conformance and integration share one stack.
+import { defineConfig } from 'vitest/config'
+
+const common = {
+  testTimeout: 60_000,
+  hookTimeout: 180_000,
+  // kafkajs retries far less where NODE_ENV says test: the product must be seen as it runs.
+  env: { NODE_ENV: 'development' },
+}
+const globalSetup = ['test/support/global-setup.ts']
+
+export default defineConfig({
+  test: {
+    maxWorkers: 2,
+    projects: [
+      { test: { ...common, name: 'unit', include: ['test/unit/**/*.test.ts'] } },
+      {
+        test: {
+          ...common,
+          name: 'conformance',
+          include: ['test/conformance/**/*.test.ts'],
+          globalSetup,
+        },
+      },
+      {
+        test: {
+          ...common,
+          name: 'integration',
+          include: ['test/integration/**/*.test.ts'],
+          globalSetup,
+        },
+      },
+    ],
+  },
+})
