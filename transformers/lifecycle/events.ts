@@ -1,0 +1,132 @@
+// From the state of an entity to its exposure event on Kafka: envelope, headers, placement.
+import type { Asset, AssetState } from '../../contracts/asset.ts'
+import type { ChangeCause, ChangeType, EventMeta, FieldChange } from '../../contracts/event-meta.ts'
+import type { RawFacts } from '../../contracts/envelope.ts'
+import type { Finding, FindingState } from '../../contracts/finding.ts'
+import { eventId } from '../../contracts/identity.ts'
+import { partitionOf } from '../../contracts/placement.ts'
+import type { OutRecord } from '../../contracts/processing.ts'
+import { TOPICS, topicName } from '../../contracts/topics.ts'
+
+/** Where the observation behind an event came from. */
+export type Origin = {
+  readonly facts: RawFacts
+  readonly topic: string
+  readonly partition: number
+  readonly offset: bigint
+  readonly timestampMs: number
+  readonly sha256: string
+}
+
+export type Change = {
+  readonly type: ChangeType
+  readonly cause: ChangeCause
+  readonly revision: number
+  readonly changes: readonly FieldChange[]
+  readonly contentHash: string
+  readonly backfill: boolean
+}
+
+/** Encodes an event for a topic. @throws PipelineError SERIALIZATION when it does not fit */
+export type Encode = (topic: 'assets' | 'findings' | 'runs', value: object) => Buffer
+
+export function metaOf(
+  id: string,
+  nativeId: string,
+  origin: Origin,
+  change: Change,
+  mappingVersion: string,
+): EventMeta {
+  const { facts } = origin
+  return {
+    event_id: eventId(id, change.revision),
+    change_type: change.type,
+    revision: change.revision,
+    changed_fields: change.changes.map((c) => c.path),
+    changes: [...change.changes],
+    observed_at: facts.fetchedAtMs,
+    ingested_at: origin.timestampMs,
+    run_id: facts.runId,
+    content_hash: change.contentHash,
+    mapping_version: mappingVersion,
+    source: {
+      vendor: facts.vendor,
+      product: facts.product,
+      connection_id: facts.connection,
+      tenant: facts.tenant,
+      stream: facts.stream,
+      native_id: nativeId,
+      native_url: null,
+      raw_topic: origin.topic,
+      raw_partition: origin.partition,
+      raw_offset: Number(origin.offset),
+      raw_sha256: origin.sha256,
+    },
+    change_cause: change.cause,
+    backfill: change.backfill,
+  }
+}
+
+export function assetRecord(
+  state: AssetState,
+  meta: EventMeta,
+  prefix: string,
+  encode: Encode,
+): OutRecord {
+  const value: Asset = { meta, ...state }
+  const body = encode('assets', value)
+  return exposureRecord('assets', prefix, state.asset_uid, state.asset_uid, meta, body, null)
+}
+
+/** Placed by the asset, so that a stream processor can join findings with assets. */
+export function findingRecord(
+  state: FindingState,
+  meta: EventMeta,
+  prefix: string,
+  encode: Encode,
+): OutRecord {
+  const value: Finding = { meta, ...state }
+  const body = encode('findings', value)
+  return exposureRecord(
+    'findings',
+    prefix,
+    state.finding_uid,
+    state.asset_uid,
+    meta,
+    body,
+    state.severity_id,
+  )
+}
+
+function exposureRecord(
+  topic: 'assets' | 'findings',
+  prefix: string,
+  key: string,
+  placedBy: string,
+  meta: EventMeta,
+  value: Buffer,
+  severityId: number | null,
+): OutRecord {
+  const word = topic === 'assets' ? 'asset' : 'finding'
+  return {
+    topic: topicName(prefix, topic),
+    partition: partitionOf(placedBy, TOPICS[topic].partitions),
+    key,
+    value,
+    headers: {
+      ce_specversion: '1.0',
+      ce_id: meta.event_id,
+      ce_source: `/connectors/${meta.source.connection_id}`,
+      ce_type: `exposure.${word}.${meta.change_type.toLowerCase()}.v1`,
+      ce_time: new Date(meta.observed_at).toISOString(),
+      ce_subject: key,
+      'content-type': 'application/avro',
+      // One trace per run and event, made from ids so that a batch done again keeps it.
+      traceparent: `00-${eventId(meta.run_id ?? '', 0)}-${meta.event_id.slice(0, 16)}-01`,
+      'x-change-type': meta.change_type,
+      'x-product': meta.source.product,
+      'x-tenant': meta.source.tenant,
+      ...(severityId === null ? {} : { 'x-severity-id': String(severityId) }),
+    },
+  }
+}

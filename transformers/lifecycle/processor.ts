@@ -1,0 +1,290 @@
+// The stateful transformer as the transactional core runs it: raw units in, exposure events out.
+import { createHash } from 'node:crypto'
+import {
+  type RawFacts,
+  type RunEnd,
+  controlOf,
+  parseRawFacts,
+  parseRunEnd,
+  rawKey,
+  streamKey,
+} from '../../contracts/envelope.ts'
+import { PipelineError, violationsOf } from '../../contracts/errors.ts'
+import { partitionOf } from '../../contracts/placement.ts'
+import type { Transformer } from '../../contracts/ports.ts'
+import type { KafkaRecord, OutRecord, Processor, Step } from '../../contracts/processing.ts'
+import type { Run } from '../../contracts/run.ts'
+import { RAW_PARTITIONS, TOPICS, topicName } from '../../contracts/topics.ts'
+import { z } from 'zod'
+import { Draft } from './draft.ts'
+import type { Origin } from './events.ts'
+import { type Rules, stage } from './observe.ts'
+import {
+  type Entity,
+  LifecycleStore,
+  type UnitState,
+  runOfSeenKey,
+  streamOfSeenKey,
+} from './state.ts'
+import type { AssetState } from '../../contracts/asset.ts'
+
+export type LifecycleOptions = Rules & {
+  readonly transformers: readonly Transformer[]
+  /** Makes the dead-letter record of a raw record. */
+  readonly deadLetter: (record: KafkaRecord, error: PipelineError) => OutRecord
+  /** Told after the commit of the dead letter. `facts` null: the headers could not be read. */
+  readonly onDeadLetter: (error: PipelineError, record: KafkaRecord, facts: RawFacts | null) => void
+  /** Told after each commit: what the status line counts. */
+  readonly onCommit: (stats: CommitStats) => void
+}
+export type CommitStats = {
+  readonly stream: string
+  readonly units: number
+  readonly events: number
+  readonly deadLettered: number
+}
+
+export function createLifecycle(options: LifecycleOptions): Processor<LifecycleStore> {
+  const byStream = new Map(options.transformers.map((t) => [t.stream, t]))
+  return {
+    createStore: () => new LifecycleStore(),
+    isControl: (record) => controlOf(record.headers) !== null,
+    data(store, records) {
+      const draft = new Draft(store, records[0]?.offset ?? 0n)
+      const counts = new Map<string, { units: number; events: number; deadLettered: number }>()
+      for (const record of records) {
+        const result = observe(draft, record, byStream, options)
+        const count = counts.get(result.stream) ?? { units: 0, events: 0, deadLettered: 0 }
+        counts.set(result.stream, count)
+        count.units += 1
+        count.events += result.events
+        count.deadLettered += result.deadLettered ? 1 : 0
+      }
+      draft.afterCommit(() => {
+        for (const [stream, count] of counts) options.onCommit({ stream, ...count })
+      })
+      return draft.step()
+    },
+    *control(store, record) {
+      yield answer(store, record, options)
+    },
+  }
+}
+
+type Result = { readonly stream: string; readonly events: number; readonly deadLettered: boolean }
+
+function observe(
+  draft: Draft,
+  record: KafkaRecord,
+  byStream: ReadonlyMap<string, Transformer>,
+  options: LifecycleOptions,
+): Result {
+  let facts: RawFacts | null = null
+  try {
+    facts = parseRawFacts(record.headers)
+    return observeUnit(draft, record, facts, byStream.get(facts.stream), options)
+  } catch (error) {
+    const failure = asPipelineError(error)
+    draft.emit(options.deadLetter(record, failure))
+    if (facts !== null) markWithoutContent(draft, facts, 'dead-lettered')
+    draft.afterCommit(() => options.onDeadLetter(failure, record, facts))
+    const stream = facts === null ? 'unknown' : streamKey(facts)
+    return { stream, events: 0, deadLettered: true }
+  }
+}
+
+function observeUnit(
+  draft: Draft,
+  record: KafkaRecord,
+  facts: RawFacts,
+  transformer: Transformer | undefined,
+  options: LifecycleOptions,
+): Result {
+  const stream = streamKey(facts)
+  const nothing = { stream, events: 0, deadLettered: false }
+  if (transformer === undefined) {
+    throw new PipelineError('SCHEMA_VIOLATION', 'NORMALIZE', `no transformer for ${facts.stream}`)
+  }
+  const key = rawKey(facts)
+  const previous = draft.unit(key)
+  // Older than what is known (a replay, a late retry): it changes nothing.
+  if (previous !== undefined && facts.fetchedAtMs < previous.observedAtMs) return nothing
+  if (facts.tooLargeBytes !== null || record.value === null) {
+    markWithoutContent(draft, facts, 'too-large')
+    return nothing
+  }
+  const sha256 = createHash('sha256').update(record.value).digest('hex')
+  const rawHash = `${sha256.slice(0, 22)}@${options.mappingVersion}`
+  if (previous !== undefined && unchanged(draft, previous, rawHash)) {
+    draft.markSeen(key, previous, facts.runId, facts.fetchedAtMs)
+    return nothing
+  }
+  const observation = transformer.transform({ facts, body: record.value })
+  const { topic, partition, offset, timestampMs } = record
+  const origin: Origin = { facts, topic, partition, offset, timestampMs, sha256 }
+  const { rank } = transformer
+  const staged = stage(draft, key, previous, observation, origin, rank, rawHash, options)
+  for (const [id, entity] of staged.entities) draft.putEntity(id, entity)
+  for (const output of staged.outputs) draft.emit(output)
+  const { entities, outcome, doubted } = staged.unit
+  const same =
+    staged.entities.size === 0 &&
+    previous?.outcome === outcome &&
+    previous.doubted === doubted &&
+    sameSet(previous.entities, entities)
+  if (same) draft.markSeen(key, previous, facts.runId, facts.fetchedAtMs)
+  else draft.putUnit(key, staged.unit)
+  return { ...nothing, events: staged.outputs.length }
+}
+
+const sameSet = (a: readonly string[], b: readonly string[]): boolean =>
+  a.length === b.length && new Set([...a, ...b]).size === a.length
+
+/** The same bytes under the same mapping, unless a finding's asset has since got another identity. */
+function unchanged(draft: Draft, unit: UnitState, rawHash: string): boolean {
+  if (unit.rawHash !== rawHash || unit.outcome !== 'ok' || unit.doubted) return false
+  return unit.entities.every((id) => {
+    const entity = draft.entity(id)
+    if (entity === undefined || entity.closed) return false
+    return entity.kind === 'asset' || entity.entityUid === assetEntityUid(draft, entity)
+  })
+}
+
+function assetEntityUid(draft: Draft, finding: Entity): string | null {
+  const state = finding.contributions[0]?.state
+  const asset = state === undefined ? undefined : draft.entity(state.asset_uid)
+  return (asset?.contributions[0]?.state as AssetState | undefined)?.entity_uid ?? null
+}
+
+/** Seen, though it shows nothing: what it showed before stays as it is. */
+function markWithoutContent(draft: Draft, facts: RawFacts, outcome: UnitState['outcome']): void {
+  const key = rawKey(facts)
+  const previous = draft.unit(key)
+  draft.putUnit(key, {
+    runId: facts.runId,
+    observedAtMs: facts.fetchedAtMs,
+    rawHash: '',
+    entities: previous?.entities ?? [],
+    outcome,
+    doubted: previous?.doubted ?? false,
+  })
+}
+
+function asPipelineError(error: unknown): PipelineError {
+  if (error instanceof PipelineError) return error
+  if (error instanceof z.ZodError) {
+    return new PipelineError('SCHEMA_VIOLATION', 'NORMALIZE', 'the raw record lacks its facts', {
+      cause: error,
+      violations: violationsOf(error),
+    })
+  }
+  const message = error instanceof Error ? error.message : String(error)
+  return new PipelineError('INTERNAL', 'NORMALIZE', `a transformer failed: ${message}`, {
+    cause: error,
+  })
+}
+
+/** The tally of this partition, in the transaction that moves past the control record. */
+function answer(store: LifecycleStore, record: KafkaRecord, options: LifecycleOptions): Step {
+  const draft = new Draft(store, record.offset)
+  const end = runEndOf(record)
+  if (end instanceof PipelineError) {
+    draft.emit(options.deadLetter(record, end))
+    draft.afterCommit(() => options.onDeadLetter(end, record, null))
+    return draft.step()
+  }
+  const stream = streamKey(end)
+  if (end.verdict === 'COMPLETE') {
+    draft.putStream(stream, { completeRunId: end.runId, scope: end.scope })
+    // Only marks of older runs: dropping this run's would lose when its units were last seen.
+    for (const key of store.seenKeys) {
+      if (streamOfSeenKey(key) === stream && runOfSeenKey(key) < end.runId) draft.dropMark(key)
+    }
+  }
+  const { seen, deadLettered } = countUnits(store, stream, end.runId)
+  return draft.step((written) => {
+    const outputs = [...draft.writtenWith(written)].map(([partitionKey, offset]) => {
+      const cut = partitionKey.lastIndexOf('/')
+      return {
+        topic: partitionKey.slice(0, cut),
+        partition: Number(partitionKey.slice(cut + 1)),
+        offset: Number(offset),
+      }
+    })
+    const tally = {
+      partition: record.partition,
+      units_seen: seen,
+      dead_lettered: deadLettered,
+      closed: 0,
+      held: 0,
+      outputs,
+    }
+    return [runRecord(end, record, tally, options)]
+  })
+}
+
+/** The run-end record, or why it is none: a damaged one must not stop the partition. */
+function runEndOf(record: KafkaRecord): RunEnd | PipelineError {
+  const control = controlOf(record.headers)
+  if (control !== 'run-end' || record.value === null) {
+    const message = `unknown control record ${control ?? ''}`
+    return new PipelineError('SCHEMA_VIOLATION', 'NORMALIZE', message)
+  }
+  try {
+    return parseRunEnd(record.value)
+  } catch (cause) {
+    const message = 'the run-end record cannot be read'
+    return new PipelineError('SCHEMA_VIOLATION', 'NORMALIZE', message, { cause })
+  }
+}
+
+function countUnits(store: LifecycleStore, stream: string, runId: string) {
+  let seen = 0
+  let deadLettered = 0
+  const prefix = `${stream}|`
+  for (const [key, unit] of store.units) {
+    if (unit.runId !== runId || !key.startsWith(prefix)) continue
+    seen += 1
+    if (unit.outcome === 'dead-lettered') deadLettered += 1
+  }
+  return { seen, deadLettered }
+}
+
+function runRecord(
+  end: RunEnd,
+  record: KafkaRecord,
+  tally: NonNullable<Run['tally']>,
+  options: LifecycleOptions,
+): OutRecord {
+  const key = streamKey(end)
+  const value: Run = {
+    run_id: end.runId,
+    connection_id: end.connection,
+    vendor: end.vendor,
+    product: end.product,
+    stream: end.stream,
+    tenant: end.tenant,
+    scope: end.scope,
+    phase: 'TALLY',
+    kind: end.kind,
+    verdict: end.verdict,
+    reason: end.reason,
+    started_at: end.startedAtMs,
+    at: record.timestampMs,
+    partitions: RAW_PARTITIONS,
+    declared: end.declared,
+    pages: end.pages,
+    fetched: end.fetched,
+    published: end.published,
+    too_large: end.tooLarge,
+    hold: end.hold,
+    tally,
+  }
+  return {
+    topic: topicName(options.prefix, 'runs'),
+    partition: partitionOf(key, TOPICS.runs.partitions),
+    key,
+    value: options.encode('runs', value),
+    headers: { 'content-type': 'application/avro' },
+  }
+}
