@@ -1,6 +1,6 @@
 // Starts one stack for all projects that need one, and takes it down after the last of them.
 import { mkdirSync, rmSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import type { TestProject } from 'vitest/node'
 import { startStack, type RunningStack } from '../../stack/stack.ts'
 
@@ -20,7 +20,7 @@ type Shared = { users: number; starting: Promise<RunningStack> }
 
 // Each project loads this file for itself, so that only the process can hold what they share.
 const SHARED = Symbol.for('exposure.test-stack')
-const holder: { [SHARED]?: Shared } = globalThis
+const holder = globalThis as { [SHARED]?: Shared }
 const dataDir = resolve(import.meta.dirname, '../../.exposure', `test-${process.pid}`)
 
 /** Starts the stack, or joins the one another project has started. */
@@ -47,6 +47,6 @@ export async function teardown(): Promise<void> {
 }
 
 function start(): Promise<RunningStack> {
-  mkdirSync(join(dataDir), { recursive: true })
+  mkdirSync(dataDir, { recursive: true })
   return startStack({ dataDir, fresh: true, log: (line) => console.error(line) })
 }
