@@ -74,8 +74,8 @@ function findBinaries(): string {
     return join(root, 'native/bin')
   } catch (cause) {
     throw startFault(
-      `No PostgreSQL binaries for ${process.platform}-${process.arch} were installed: run npm ci, ` +
-        'or start Docker, or set EXPOSURE_POSTGRES_URL.',
+      `No PostgreSQL binaries for ${process.platform}-${process.arch} were installed: run ` +
+        'npm ci, or start Docker, or set EXPOSURE_POSTGRES_URL.',
       cause,
     )
   }

@@ -66,8 +66,8 @@ async function maven(goal: string, out: string, options: PackageOptions): Promis
     const fault = error as { code?: unknown; stdout?: string; killed?: boolean }
     if (fault.code === 'ENOENT') {
       throw startFault(
-        'Maven (mvn) was not found, and it gets Kafka and the registry: install Maven 3.8 or later, ' +
-          'or start Docker, or set EXPOSURE_KAFKA_BROKERS and EXPOSURE_REGISTRY_URL.',
+        'Maven (mvn) was not found, and it gets Kafka and the registry: install Maven 3.8 or ' +
+          'later, or start Docker, or set EXPOSURE_KAFKA_BROKERS and EXPOSURE_REGISTRY_URL.',
         error,
       )
     }
