@@ -1,0 +1,55 @@
+// Reading one raw unit: JSON or a dead letter, and the lenient zod words for vendors' loose types.
+import { z } from 'zod'
+import type { RawUnit } from '../contracts/ports.ts'
+import { PipelineError, violationsOf } from '../contracts/errors.ts'
+import { flagOf, fullTextOf, isObject, numberOf, textOf, textsOf } from './text.ts'
+
+/** Ids are never cut: two long ones could become one. */
+const ID_CHARACTERS_MAX = 1_024
+
+/** Any value; null where the key is absent. */
+export const anything = z.unknown().default(null)
+/** Text or number as clean text; null where it is absent, empty, `N/A` or of another type. */
+export const maybeText = anything.transform(textOf)
+export const maybeNumber = anything.transform(numberOf)
+export const maybeFlag = anything.transform(flagOf)
+/** A list of texts, or one text; sorted and distinct. */
+export const textList = anything.transform(textsOf)
+/** An id that every record of the stream has. */
+export const requiredId = anything
+  .transform(fullTextOf)
+  .pipe(z.string({ error: 'is missing' }).max(ID_CHARACTERS_MAX))
+
+/** The objects of a list, read by `schema` (which must accept any object); others are left out. */
+export const objects = <S extends z.ZodType>(schema: S) =>
+  anything.transform((value): z.output<S>[] =>
+    Array.isArray(value) ? value.filter(isObject).map((item) => schema.parse(item)) : [],
+  )
+
+/** One object read by `schema` (which must accept any object); anything else counts as `{}`. */
+export const objectOrEmpty = <S extends z.ZodType>(schema: S) =>
+  anything.transform((value): z.output<S> => schema.parse(isObject(value) ? value : {}))
+
+/**
+ * The unit's JSON as `schema` reads it.
+ * @throws PipelineError INVALID_RESPONSE when it is not UTF-8 JSON, SCHEMA_VIOLATION when it lacks
+ * what every record of the stream must have
+ */
+export function readUnit<S extends z.ZodType>(raw: RawUnit, schema: S): z.output<S> {
+  const { stream } = raw.facts
+  let json: unknown
+  try {
+    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(raw.body))
+  } catch {
+    // The parser's own message quotes the payload, which must not reach an error event.
+    throw new PipelineError('INVALID_RESPONSE', 'PARSE', `a unit of ${stream} is not UTF-8 JSON`)
+  }
+  const result = schema.safeParse(json)
+  if (result.success) return result.data
+  throw new PipelineError(
+    'SCHEMA_VIOLATION',
+    'NORMALIZE',
+    `a unit of ${stream} lacks what every record of the stream must have`,
+    { violations: violationsOf(result.error) },
+  )
+}
