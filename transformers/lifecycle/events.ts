@@ -5,6 +5,7 @@ import type { RawFacts } from '../../contracts/envelope.ts'
 import type { Finding, FindingState } from '../../contracts/finding.ts'
 import { eventId } from '../../contracts/identity.ts'
 import { partitionOf } from '../../contracts/placement.ts'
+import type { Run } from '../../contracts/run.ts'
 import type { OutRecord } from '../../contracts/processing.ts'
 import { TOPICS, topicName } from '../../contracts/topics.ts'
 
@@ -27,8 +28,12 @@ export type Change = {
   readonly backfill: boolean
 }
 
-/** Encodes an event for a topic. @throws PipelineError SERIALIZATION when it does not fit */
-export type Encode = (topic: 'assets' | 'findings' | 'runs', value: object) => Buffer
+/** Encodes events as Avro. @throws PipelineError SERIALIZATION when one does not fit its schema */
+export type Encode = {
+  readonly asset: (value: Asset) => Buffer
+  readonly finding: (value: Finding) => Buffer
+  readonly run: (value: Run) => Buffer
+}
 
 export function metaOf(
   id: string,
@@ -74,7 +79,7 @@ export function assetRecord(
   encode: Encode,
 ): OutRecord {
   const value: Asset = { meta, ...state }
-  const body = encode('assets', value)
+  const body = encode.asset(value)
   return exposureRecord('assets', prefix, state.asset_uid, state.asset_uid, meta, body, null)
 }
 
@@ -86,7 +91,7 @@ export function findingRecord(
   encode: Encode,
 ): OutRecord {
   const value: Finding = { meta, ...state }
-  const body = encode('findings', value)
+  const body = encode.finding(value)
   return exposureRecord(
     'findings',
     prefix,

@@ -34,6 +34,8 @@ export type LifecycleOptions = Rules & {
   readonly deadLetter: (record: KafkaRecord, error: PipelineError) => OutRecord
   /** Told after the commit of the dead letter. `facts` null: the headers could not be read. */
   readonly onDeadLetter: (error: PipelineError, record: KafkaRecord, facts: RawFacts | null) => void
+  /** Told when every partition of this process answered a run without one dead letter. */
+  readonly onCleanRun: (end: RunEnd) => void
   /** Told after each commit: what the status line counts. */
   readonly onCommit: (stats: CommitStats) => void
 }
@@ -45,6 +47,7 @@ export type CommitStats = {
 }
 
 export function createLifecycle(options: LifecycleOptions): Processor<LifecycleStore> {
+  const runs = new RunWatch(options.onCleanRun)
   const byStream = new Map(options.transformers.map((t) => [t.stream, t]))
   return {
     createStore: () => new LifecycleStore(),
@@ -66,7 +69,7 @@ export function createLifecycle(options: LifecycleOptions): Processor<LifecycleS
       return draft.step()
     },
     *control(store, record) {
-      yield answer(store, record, options)
+      yield answer(store, record, options, runs)
     },
   }
 }
@@ -184,8 +187,37 @@ function asPipelineError(error: unknown): PipelineError {
   })
 }
 
+const RUNS_WATCHED_MAX = 1_000
+
+/** Which partitions answered which run here; a run is clean when all did without a dead letter. */
+class RunWatch {
+  readonly #clean = new Map<string, Set<number>>()
+  readonly #onCleanRun: (end: RunEnd) => void
+
+  constructor(onCleanRun: (end: RunEnd) => void) {
+    this.#onCleanRun = onCleanRun
+  }
+
+  answered(end: RunEnd, partition: number, deadLettered: number): void {
+    if (deadLettered > 0 || end.verdict === 'FAILED') return
+    const partitions = this.#clean.get(end.runId) ?? new Set()
+    partitions.add(partition)
+    this.#clean.set(end.runId, partitions)
+    const [oldest] = this.#clean.keys()
+    if (this.#clean.size > RUNS_WATCHED_MAX && oldest !== undefined) this.#clean.delete(oldest)
+    if (partitions.size < RAW_PARTITIONS) return
+    this.#clean.delete(end.runId)
+    this.#onCleanRun(end)
+  }
+}
+
 /** The tally of this partition, in the transaction that moves past the control record. */
-function answer(store: LifecycleStore, record: KafkaRecord, options: LifecycleOptions): Step {
+function answer(
+  store: LifecycleStore,
+  record: KafkaRecord,
+  options: LifecycleOptions,
+  runs: RunWatch,
+): Step {
   const draft = new Draft(store, record.offset)
   const end = runEndOf(record)
   if (end instanceof PipelineError) {
@@ -202,6 +234,7 @@ function answer(store: LifecycleStore, record: KafkaRecord, options: LifecycleOp
     }
   }
   const { seen, deadLettered } = countUnits(store, stream, end.runId)
+  draft.afterCommit(() => runs.answered(end, record.partition, deadLettered))
   return draft.step((written) => {
     const outputs = [...draft.writtenWith(written)].map(([partitionKey, offset]) => {
       const cut = partitionKey.lastIndexOf('/')
@@ -284,7 +317,7 @@ function runRecord(
     topic: topicName(options.prefix, 'runs'),
     partition: partitionOf(key, TOPICS.runs.partitions),
     key,
-    value: options.encode('runs', value),
+    value: options.encode.run(value),
     headers: { 'content-type': 'application/avro' },
   }
 }

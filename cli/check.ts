@@ -1,0 +1,76 @@
+// `exposure check`: "Save and Connect" as the vendors' users know it, in the words of their tables.
+import { FAILURES, PipelineError } from '../contracts/errors.ts'
+import type { CheckAnswer } from '../contracts/ports.ts'
+import { CONNECTORS } from '../producers/sources.ts'
+import { createLogger } from '../runtime/log.ts'
+import type { Connection } from './config.ts'
+import { UsageError, loadConfig, parse, stopSignal } from './command.ts'
+
+const EXIT_NOT_CONNECTED = 3
+const CHECK_TIMEOUT_MS = 120_000
+
+export async function check(args: readonly string[]): Promise<number> {
+  const { values, positionals } = parse(args, { config: { type: 'string' } })
+  const { connections } = loadConfig(values.config)
+  const unknown = positionals.filter((name) => !connections.some((c) => c.name === name))
+  if (unknown.length > 0) throw new UsageError(`no connection named ${unknown.join(', ')}`)
+  const chosen = connections.filter((c) => positionals.length === 0 || positionals.includes(c.name))
+  if (chosen.length === 0) {
+    throw new PipelineError('CONFIGURATION', 'CONFIG', 'exposure.yaml has no connections')
+  }
+  const signal = AbortSignal.any([stopSignal(), AbortSignal.timeout(CHECK_TIMEOUT_MS)])
+  const answers = await Promise.all(
+    chosen.map(async (connection) => ({ connection, steps: await checkOne(connection, signal) })),
+  )
+  for (const { connection, steps } of answers) print(connection, steps)
+  return answers.every(({ steps }) => steps.every((s) => s.error === null)) ? 0 : EXIT_NOT_CONNECTED
+}
+
+async function checkOne(
+  connection: Connection,
+  signal: AbortSignal,
+): Promise<readonly CheckAnswer[]> {
+  const context = {
+    nowMs: Date.now,
+    log: createLogger('check'),
+    signal,
+    onFault: () => {
+      // The answers say it; a retried fault that went away is none.
+    },
+    onSuccess: () => {},
+  }
+  try {
+    if (connection.type === 'cortex') {
+      const client = CONNECTORS.cortex.connect(connection, context)
+      return await finished(CONNECTORS.cortex.check(client), () => CONNECTORS.cortex.close(client))
+    }
+    const prisma = CONNECTORS['prisma-cloud']
+    const client = prisma.connect(connection, context)
+    return await finished(prisma.check(client), () => prisma.close(client))
+  } catch (error) {
+    if (!(error instanceof PipelineError)) throw error
+    return [{ step: 'connect', error }]
+  }
+}
+
+async function finished<T>(work: Promise<T>, close: () => Promise<void>): Promise<T> {
+  try {
+    return await work
+  } finally {
+    await close()
+  }
+}
+
+function print(connection: Connection, steps: readonly CheckAnswer[]): void {
+  const bad = steps.filter((s) => s.error !== null).length
+  const result = bad === 0 ? 'connected' : `${bad} of ${steps.length} steps failed`
+  console.log(`${connection.name} (${connection.type}, ${connection.url}): ${result}`)
+  for (const { step, error } of steps) {
+    if (error === null) {
+      console.log(`  ok      ${step}`)
+      continue
+    }
+    console.log(`  FAILED  ${step}: ${FAILURES[error.failure].title} - ${error.message}`)
+    console.log(`          next step: ${error.remediation}`)
+  }
+}

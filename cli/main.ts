@@ -1,0 +1,69 @@
+// The `exposure` command: finds the sub-command, prints errors as one sentence, sets the exit code.
+import { PipelineError } from '../contracts/errors.ts'
+import { environment } from '../runtime/environment.ts'
+import { COMMANDS, type Command, UsageError } from './command.ts'
+import { applySchemas, applyTopics } from './apply.ts'
+import { check } from './check.ts'
+import { HELP, helpOf } from './help.ts'
+import { run } from './run.ts'
+import { start } from './start.ts'
+import { tail } from './tail.ts'
+
+/** Exit codes; README lists them. */
+const EXIT_FAILURE = 1
+const EXIT_USAGE = 2
+
+const RUNNERS: Record<Command, (args: readonly string[]) => Promise<number>> = {
+  start,
+  run,
+  check,
+  'topics apply': applyTopics,
+  'schemas apply': applySchemas,
+  tail,
+}
+
+function find(args: readonly string[]): { command: Command; rest: readonly string[] } {
+  for (const words of [2, 1]) {
+    const name = args.slice(0, words).join(' ')
+    const command = COMMANDS.find((candidate) => candidate === name)
+    if (command !== undefined) return { command, rest: args.slice(words) }
+  }
+  throw new UsageError(args.length === 0 ? 'which command?' : `no command "${args.join(' ')}"`)
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const wantsHelp = args.includes('--help') || args.includes('-h') || args[0] === 'help'
+  if (args.length === 0 || (wantsHelp && args.filter((a) => !a.startsWith('-')).length === 0)) {
+    process.stdout.write(HELP)
+    return args.length === 0 ? EXIT_USAGE : 0
+  }
+  const { command, rest } = find(args[0] === 'help' ? args.slice(1) : args)
+  if (wantsHelp) {
+    process.stdout.write(helpOf(command))
+    return 0
+  }
+  return RUNNERS[command](rest.filter((arg) => arg !== '--trace'))
+}
+
+function explain(error: unknown): number {
+  if (process.argv.includes('--trace') || environment('EXPOSURE_TRACE') !== undefined) {
+    console.error(error)
+  }
+  if (error instanceof UsageError) {
+    console.error(`exposure: ${error.message}. Try: exposure --help`)
+    return EXIT_USAGE
+  }
+  if (error instanceof PipelineError) {
+    console.error(`exposure: ${error.message}`)
+    for (const violation of error.details.violations ?? []) console.error(`  ${violation}`)
+    console.error(`  next step: ${error.remediation}`)
+    return EXIT_FAILURE
+  }
+  const message = error instanceof Error ? error.message : String(error)
+  console.error(`exposure: ${message} (--trace shows where)`)
+  return EXIT_FAILURE
+}
+
+process.exitCode = await main(process.argv.slice(2)).catch(explain)
+// kafkajs may hold the process by a socket that never closes: everything of ours is closed by now.
+setTimeout(() => process.exit(), 2_000).unref()

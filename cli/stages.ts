@@ -1,0 +1,40 @@
+// Runs the chosen stages in one process and ends them in order: producers first, sinks last.
+import { runProducers } from '../producers/main.ts'
+import type { Pipeline } from '../runtime/pipeline.ts'
+import type { TurnOutcome } from '../runtime/run-connection.ts'
+import { startSinks } from '../sinks/main.ts'
+import { startTransformers } from '../transformers/main.ts'
+import type { ExposureConfig } from './config.ts'
+
+export const STAGES = ['producers', 'transformers', 'sinks'] as const
+export type StageName = (typeof STAGES)[number]
+
+export type RunningStages = {
+  /** Resolves with the turns when producers ran once. @throws what only the operator can mend */
+  readonly producers: Promise<TurnOutcome[]>
+  readonly stop: () => Promise<void>
+}
+
+export async function startStages(
+  pipeline: Pipeline,
+  config: Pick<ExposureConfig, 'connections' | 'sinks'>,
+  stages: readonly StageName[],
+  options: { readonly once: boolean; readonly signal: AbortSignal },
+): Promise<RunningStages> {
+  const own = new AbortController()
+  const signal = AbortSignal.any([options.signal, own.signal])
+  const transformers = stages.includes('transformers') ? startTransformers(pipeline) : null
+  const sinks = stages.includes('sinks') ? await startSinks(pipeline, config.sinks) : null
+  const producers = stages.includes('producers')
+    ? runProducers(pipeline, config.connections, { once: options.once, signal })
+    : Promise.resolve([])
+  // The caller awaits it later; a rejection before that must not end the process by itself.
+  producers.catch(() => undefined)
+  const stop = async () => {
+    own.abort()
+    await producers.catch(() => undefined)
+    await transformers?.stop()
+    await sinks?.stop()
+  }
+  return { producers, stop }
+}

@@ -1,0 +1,48 @@
+// The status lines of `exposure start`: one plain line per stream, then one per store.
+import { VENDORS, type VendorId, topicName, RAW_TOPIC, TOPICS } from '../contracts/topics.ts'
+import type { Admin } from '../runtime/kafka/admin.ts'
+import type { Pipeline } from '../runtime/pipeline.ts'
+import { sinkGroup } from '../sinks/main.ts'
+import { transformerGroup } from '../transformers/main.ts'
+import type { Connection, ExposureConfig } from './config.ts'
+
+const SINK_TOPICS = ['assets', 'findings', 'connectorErrors', 'runs'] as const
+
+/** The lines to print now. `lag` counts offsets, transaction markers included. */
+export async function statusLines(
+  pipeline: Pipeline,
+  config: Pick<ExposureConfig, 'connections' | 'sinks'>,
+  admin: Admin,
+): Promise<string[]> {
+  const { prefix, metrics } = pipeline
+  const rawLag = new Map<VendorId, number>()
+  for (const vendor of VENDORS) {
+    const topics = [topicName(prefix, RAW_TOPIC[vendor])]
+    rawLag.set(vendor, await totalLag(admin, transformerGroup(prefix, vendor), topics))
+  }
+  const lines = metrics.entries().flatMap(([key, c]) => {
+    const [name = '', stream = ''] = key.split('|')
+    const connection = config.connections.find((candidate) => candidate.name === name)
+    if (connection === undefined) return []
+    const state = c.state === 'running' ? 'running' : (c.verdict ?? 'waiting')
+    const lag = rawLag.get(vendorOf(connection)) ?? 0
+    return [
+      `${name} ${stream}: ${state}, pages ${c.pages}, units ${c.units}, ` +
+        `events ${c.events}, errors ${c.errors}, lag ${lag}`,
+    ]
+  })
+  for (const name of Object.keys(config.sinks)) {
+    const topics = SINK_TOPICS.map((topic) => topicName(prefix, topic))
+    const lag = await totalLag(admin, sinkGroup(prefix, name), topics)
+    lines.push(`sink ${name}: lag ${lag} over ${partitionCount()} partitions`)
+  }
+  return lines
+}
+
+const vendorOf = (connection: Connection): VendorId => connection.type
+const partitionCount = () => SINK_TOPICS.reduce((sum, topic) => sum + TOPICS[topic].partitions, 0)
+
+async function totalLag(admin: Admin, group: string, topics: readonly string[]): Promise<number> {
+  const partitions = await admin.lag(group, topics)
+  return Number(partitions.reduce((sum, partition) => sum + partition.lag, 0n))
+}

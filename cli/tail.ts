@@ -1,0 +1,120 @@
+// `exposure tail TOPIC`: the committed records of a topic as JSON lines.
+import type { KafkaRecord } from '../contracts/processing.ts'
+import { TOPICS } from '../contracts/topics.ts'
+import type { Codecs } from '../runtime/codecs.ts'
+import { kafkaSettings, registrySettings } from '../runtime/config.ts'
+import { type LogReader, openLogReader } from '../runtime/kafka/log-reader.ts'
+import { createLogger } from '../runtime/log.ts'
+import { openRegistry } from '../runtime/registry.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { UsageError, loadConfig, parse, stopSignal } from './command.ts'
+
+const REGISTRY_TIMEOUT_MS = 10_000
+const FOLLOW_PAUSE_MS = 300
+/** Records of one partition are decoded and printed in lots, so that memory stays bounded. */
+const LOT_RECORDS_MAX = 500
+
+export async function tail(args: readonly string[]): Promise<number> {
+  const { values, positionals } = parse(args, {
+    config: { type: 'string' },
+    limit: { type: 'string' },
+    follow: { type: 'boolean', default: false },
+    'from-end': { type: 'boolean', default: false },
+  })
+  const [name] = positionals
+  if (name === undefined || positionals.length > 1) throw new UsageError('tail takes one topic')
+  const limit = values.limit === undefined ? Infinity : Number(values.limit)
+  if (!(limit > 0)) throw new UsageError('--limit takes a number above 0')
+  const config = loadConfig(values.config)
+  const settings = kafkaSettings(config.kafka)
+  const ours = Object.values(TOPICS).some((spec) => spec.name === name)
+  const topic = ours ? settings.prefix + name : name
+  const registry = openRegistry({
+    ...registrySettings(config.registry),
+    timeoutMs: REGISTRY_TIMEOUT_MS,
+  })
+  const codecs = await registry.lookup(settings.prefix)
+  const reader = openLogReader(settings, createLogger('tail'))
+  const signal = stopSignal()
+  const follow = values.follow || values['from-end']
+  const next = new Map<number, bigint>()
+  let left = limit
+  try {
+    const partitions = await reader.partitions(topic)
+    for (const partition of partitions) {
+      next.set(partition, values['from-end'] ? await reader.endOffset(topic, partition) : 0n)
+    }
+    while (left > 0 && !signal.aborted) {
+      let printed = 0
+      for (const partition of partitions) {
+        const from = next.get(partition) ?? 0n
+        const lot = await readLot(reader, topic, partition, from, Math.min(left, LOT_RECORDS_MAX))
+        for (const record of lot.records) {
+          console.log(JSON.stringify(await readable(record, codecs)))
+        }
+        next.set(partition, lot.next)
+        left -= lot.records.length
+        printed += lot.records.length
+        if (left <= 0) break
+      }
+      if (printed === 0 && !follow) break
+      if (printed === 0) await sleep(FOLLOW_PAUSE_MS)
+    }
+    return 0
+  } finally {
+    await reader.close()
+  }
+}
+
+/** Ends a read early. */
+class LotFull extends Error {}
+
+async function readLot(
+  reader: LogReader,
+  topic: string,
+  partition: number,
+  from: bigint,
+  recordsMax: number,
+): Promise<{ records: KafkaRecord[]; next: bigint }> {
+  const records: KafkaRecord[] = []
+  const onRecord = (record: KafkaRecord) => {
+    if (records.length === recordsMax) throw new LotFull()
+    records.push(copied(record))
+  }
+  try {
+    const { end } = await reader.readToEnd(topic, partition, onRecord, { from })
+    return { records, next: end }
+  } catch (error) {
+    if (!(error instanceof LotFull)) throw error
+    return { records, next: (records.at(-1)?.offset ?? from) + 1n }
+  }
+}
+
+const copied = (record: KafkaRecord): KafkaRecord => ({
+  ...record,
+  value: record.value === null ? null : Buffer.from(record.value),
+})
+
+async function readable(record: KafkaRecord, codecs: Codecs): Promise<object> {
+  const { partition, offset, timestampMs, key, headers } = record
+  const place = {
+    partition,
+    offset: String(offset),
+    time: new Date(timestampMs).toISOString(),
+    key,
+  }
+  return { ...place, headers, value: await content(record.value, codecs) }
+}
+
+async function content(value: Buffer | null, codecs: Codecs): Promise<unknown> {
+  if (value === null) return null
+  if (value[0] === 0) {
+    const decoded = await codecs.decodeAny(value).catch(() => null)
+    if (decoded !== null) return decoded.value
+  }
+  try {
+    return JSON.parse(value.toString()) as unknown
+  } catch {
+    return { base64: value.toString('base64') }
+  }
+}

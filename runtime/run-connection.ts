@@ -1,0 +1,252 @@
+// All streams of one connection: assets before findings, each in its turn, never two runs of one.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { streamKey } from '../contracts/envelope.ts'
+import { PipelineError } from '../contracts/errors.ts'
+import type { Source } from '../contracts/ports.ts'
+import type { Verdict } from '../contracts/run.ts'
+import { loadCheckpoints } from './checkpoint.ts'
+import type { StreamSettings } from './connection-config.ts'
+import type { VendorConnector } from './connector.ts'
+import type { ErrorScope } from './error-reporter.ts'
+import type { Metrics } from './metrics.ts'
+import { type RunSourceOptions, RunInterrupted, runSource } from './run-source.ts'
+
+/** What the loop needs of a connection's settings, whatever its vendor. */
+export type ConnectionConfig = {
+  readonly name: string
+  readonly tenant?: string | undefined
+  /** Time between the starts of two runs of a stream, in ms. */
+  readonly every: number
+  /** Percent of `every`. */
+  readonly jitter: number
+  readonly streams?: Readonly<Record<string, StreamSettings | undefined>> | undefined
+}
+
+/** How one turn of one stream ended. `runId` null: it never came to a run. */
+export type TurnOutcome = {
+  readonly connection: string
+  readonly stream: string
+  readonly runId: string | null
+  readonly verdict: Verdict
+  readonly error: PipelineError | null
+}
+
+export type ConnectionOptions = Omit<RunSourceOptions, 'counters'> & {
+  readonly metrics: Metrics
+  /** True: every stream has one turn, then it is over. */
+  readonly once: boolean
+  readonly random: () => number
+}
+
+const FAILED_PAUSE_MS = 30_000
+const INTERRUPTED_PAUSE_MS = 1_000
+const INTERRUPTED_PAUSE_MS_MAX = 30_000
+/** With `once`, a run that Kafka interrupts this often in a row is given up. */
+const INTERRUPTIONS_MAX = 20
+const ORDER = { assets: 0, both: 1, findings: 2 } as const
+
+/** The sources of a connection that are switched on, in the order in which they are pulled. */
+export function enabledSources<Client>(
+  config: ConnectionConfig,
+  sources: readonly Source<Client, unknown>[],
+): Source<Client, unknown>[] {
+  return sources
+    .filter((source) => config.streams?.[source.stream]?.enabled !== false)
+    .toSorted((a, b) => ORDER[a.entities] - ORDER[b.entities])
+}
+
+/**
+ * Pulls the connection until the signal comes, or once.
+ * @throws PipelineError only for what nobody but the operator can mend (a checkpoint of another version)
+ */
+export async function runConnection<Config extends ConnectionConfig, Client>(
+  config: Config,
+  connector: VendorConnector<Config, Client>,
+  options: ConnectionOptions,
+): Promise<TurnOutcome[]> {
+  const turns = new Turns(config, connector, options)
+  try {
+    return options.once ? await turns.once() : await turns.forever()
+  } finally {
+    await turns.close()
+  }
+}
+
+/** The cause says what happened; the interruption itself only that it did. */
+const reasonOf = ({ cause, message }: RunInterrupted): string =>
+  cause instanceof Error ? cause.message : message
+
+class Turns<Config extends ConnectionConfig, Client> {
+  readonly #config: Config
+  readonly #connector: VendorConnector<Config, Client>
+  readonly #options: ConnectionOptions
+  #client: Client | null = null
+  #tenant: string | null = null
+
+  constructor(
+    config: Config,
+    connector: VendorConnector<Config, Client>,
+    options: ConnectionOptions,
+  ) {
+    this.#config = config
+    this.#connector = connector
+    this.#options = options
+  }
+
+  async once(): Promise<TurnOutcome[]> {
+    const outcomes: TurnOutcome[] = []
+    for (const source of enabledSources(this.#config, this.#connector.sources)) {
+      if (this.#options.signal.aborted) break
+      outcomes.push(await this.#turn(source, INTERRUPTIONS_MAX))
+    }
+    return outcomes
+  }
+
+  async forever(): Promise<TurnOutcome[]> {
+    const sources = enabledSources(this.#config, this.#connector.sources)
+    const dueMs = await this.#firstTurns(sources)
+    const failures = new Map<string, number>()
+    const { signal, nowMs } = this.#options
+    while (!signal.aborted && sources.length > 0) {
+      // Several turns missed meanwhile are one: the next is counted from now.
+      for (const source of sources) {
+        if (signal.aborted || (dueMs.get(source.stream) ?? 0) > nowMs()) continue
+        const startedMs = nowMs()
+        const outcome = await this.#turn(source, Infinity)
+        const failed = outcome.verdict === 'FAILED' ? (failures.get(source.stream) ?? 0) + 1 : 0
+        failures.set(source.stream, failed)
+        dueMs.set(source.stream, startedMs + this.#pauseMs(source.stream, outcome, failed))
+      }
+      const nextMs = Math.min(...dueMs.values())
+      await this.#pause(Math.max(50, nextMs - nowMs()))
+    }
+    return []
+  }
+
+  async close(): Promise<void> {
+    if (this.#client !== null) await this.#connector.close(this.#client)
+    this.#client = null
+  }
+
+  /** A stream whose last run ended waits for its turn; one that was interrupted goes on at once. */
+  async #firstTurns(sources: readonly Source<Client, unknown>[]): Promise<Map<string, number>> {
+    const saved = await this.#checkpoints()
+    return new Map(
+      sources.map(({ stream }) => {
+        const last = saved.get(streamKey({ connection: this.#config.name, stream }))
+        const ended = last !== undefined && last.verdict !== null && last.verdict !== 'FAILED'
+        return [stream, ended ? last.startedAtMs + this.#everyMs(stream) : 0]
+      }),
+    )
+  }
+
+  async #checkpoints() {
+    const { prefix, readToEnd, signal, log } = this.#options
+    let pauseMs = INTERRUPTED_PAUSE_MS
+    for (;;) {
+      try {
+        return await loadCheckpoints(prefix, readToEnd)
+      } catch (error) {
+        if (error instanceof PipelineError && !error.retriable) throw error
+        if (signal.aborted) return new Map<string, never>()
+        log.warn({ err: error }, 'the checkpoints cannot be read; trying again')
+        await this.#pause(pauseMs)
+        pauseMs = Math.min(pauseMs * 2, INTERRUPTED_PAUSE_MS_MAX)
+      }
+    }
+  }
+
+  async #turn(source: Source<Client, unknown>, interruptionsMax: number): Promise<TurnOutcome> {
+    const connection = this.#config.name
+    const counters = this.#options.metrics.of(streamKey({ connection, stream: source.stream }))
+    const options: RunSourceOptions = { ...this.#options, counters }
+    let pauseMs = INTERRUPTED_PAUSE_MS
+    for (let interruptions = 0; ; interruptions++) {
+      try {
+        const { client, tenant } = await this.#connected()
+        const outcome = await runSource({ connection, tenant, client, source }, options)
+        const { runId, verdict, error } = outcome
+        return { connection, stream: source.stream, runId, verdict, error }
+      } catch (error) {
+        if (!(error instanceof RunInterrupted)) return this.#neverBegan(source, error)
+        if (this.#options.signal.aborted || interruptions >= interruptionsMax) {
+          const message = `the run was interrupted: ${reasonOf(error)}`
+          const cause = new PipelineError('TEMPORARY_FAILURE', 'PUBLISH_RAW', message, {
+            cause: error,
+          })
+          return { connection, stream: source.stream, runId: null, verdict: 'FAILED', error: cause }
+        }
+        this.#options.log.warn({ err: error, connection, stream: source.stream }, 'run interrupted')
+        await this.#pause(pauseMs)
+        pauseMs = Math.min(pauseMs * 2, INTERRUPTED_PAUSE_MS_MAX)
+      }
+    }
+  }
+
+  /** The login or the tenant's name failed: there is no run to speak of, but operations must know. */
+  #neverBegan(source: Source<Client, unknown>, error: unknown): TurnOutcome {
+    const { name: connection } = this.#config
+    const failure =
+      error instanceof PipelineError
+        ? error
+        : new PipelineError('INTERNAL', 'FETCH', String(error), { cause: error })
+    if (!this.#options.signal.aborted) {
+      this.#options.reporter.raise(failure, { ...this.#scope(), product: source.product })
+      const counters = this.#options.metrics.of(streamKey({ connection, stream: source.stream }))
+      counters.errors += 1
+      counters.state = 'waiting'
+      counters.verdict = 'FAILED'
+    }
+    return { connection, stream: source.stream, runId: null, verdict: 'FAILED', error: failure }
+  }
+
+  async #connected(): Promise<{ client: Client; tenant: string }> {
+    const { nowMs, log, signal, reporter } = this.#options
+    this.#client ??= this.#connector.connect(this.#config, {
+      nowMs,
+      log,
+      signal,
+      onFault: (error) => reporter.raise(error, this.#scope()),
+      onSuccess: () => reporter.succeeded(this.#config.name),
+    })
+    this.#tenant ??= await this.#tenantName(this.#client)
+    return { client: this.#client, tenant: this.#tenant }
+  }
+
+  /** Set once and kept: ids of assets are made from it. */
+  async #tenantName(client: Client): Promise<string> {
+    const { name, tenant } = this.#config
+    if (tenant !== undefined) return tenant
+    for (const [key, checkpoint] of await this.#checkpoints()) {
+      if (key.startsWith(`${name}|`)) return checkpoint.tenant
+    }
+    return this.#connector.resolveTenant(client)
+  }
+
+  #scope(): ErrorScope {
+    const { name: connection } = this.#config
+    const { vendor } = this.#connector
+    return { connection, vendor, product: null, stream: null, sink: null, runId: null }
+  }
+
+  #everyMs(stream: string): number {
+    const { every, jitter, streams } = this.#config
+    const base = streams?.[stream]?.every ?? every
+    return Math.round(base * (1 + (this.#options.random() * jitter) / 100))
+  }
+
+  #pauseMs(stream: string, outcome: TurnOutcome, failures: number): number {
+    const everyMs = this.#everyMs(stream)
+    if (outcome.verdict !== 'FAILED' || outcome.error?.retriable !== true) return everyMs
+    return Math.min(everyMs, FAILED_PAUSE_MS * 2 ** Math.min(failures - 1, 10))
+  }
+
+  async #pause(ms: number): Promise<void> {
+    const { signal } = this.#options
+    try {
+      await sleep(Math.min(ms, 2 ** 31 - 1), undefined, { signal })
+    } catch (error) {
+      if (!signal.aborted) throw error
+    }
+  }
+}

@@ -1,0 +1,381 @@
+// One run of one stream: pull, and publish each chunk with its checkpoint in one transaction.
+import { createHash } from 'node:crypto'
+import { type RawFacts, placementKey, rawHeaders, rawKey, runIdOf } from '../contracts/envelope.ts'
+import { PipelineError } from '../contracts/errors.ts'
+import { partitionOf } from '../contracts/placement.ts'
+import type { Chunk, PullEnd, Source } from '../contracts/ports.ts'
+import type { OutRecord } from '../contracts/processing.ts'
+import type { Run, Verdict } from '../contracts/run.ts'
+import { RAW_PARTITIONS, RAW_TOPIC, topicName } from '../contracts/topics.ts'
+import {
+  type ReadToEnd,
+  type RunCheckpoint,
+  checkpointRecord,
+  loadCheckpoints,
+} from './checkpoint.ts'
+import { rejectedItemRecord } from './dead-letter.ts'
+import type { ErrorReporter, ErrorScope } from './error-reporter.ts'
+import type { Session } from './kafka/session.ts'
+import type { Logger } from './log.ts'
+import type { StreamCounters } from './metrics.ts'
+import { holdReason, runEndRecords, runLedgerRecord } from './run-ledger.ts'
+
+/** What one run needs to know of its connection. */
+export type StreamTask<Client> = {
+  readonly connection: string
+  readonly tenant: string
+  readonly client: Client
+  readonly source: Source<Client, unknown>
+}
+
+export type RunSourceOptions = {
+  readonly prefix: string
+  readonly openSession: (transactionalId: string) => Promise<Session>
+  readonly readToEnd: ReadToEnd
+  readonly encodeRun: (value: Run) => Buffer
+  readonly reporter: ErrorReporter
+  readonly counters: StreamCounters
+  readonly nowMs: () => number
+  readonly log: Logger
+  readonly signal: AbortSignal
+}
+
+export type RunOutcome = {
+  readonly runId: string
+  readonly verdict: Verdict
+  readonly startedAtMs: number
+  /** What made it FAILED. */
+  readonly error: PipelineError | null
+}
+
+/** A fault of Kafka or a stop: the run is neither ended nor lost, the next call goes on with it. */
+export class RunInterrupted extends Error {
+  override readonly name = 'RunInterrupted'
+}
+
+/** A fault this quiet for this long is over, even while its run still goes on. */
+const QUIET_MS = 60_000
+
+export const transactionalIdOf = (prefix: string, connection: string, stream: string): string =>
+  `${prefix}producer.${connection}.${stream}`
+
+/** Connection, stream and the filters in force: another scope closes nothing of this one. */
+export const scopeOf = (connection: string, stream: string, filters: object): string =>
+  createHash('sha256')
+    .update(JSON.stringify([connection, stream, filters]))
+    .digest('hex')
+    .slice(0, 16)
+
+/**
+ * Runs the stream once: goes on where an interrupted run stood, else begins a new one.
+ * @throws RunInterrupted when Kafka failed or the signal came: call again
+ */
+export async function runSource<Client>(
+  task: StreamTask<Client>,
+  options: RunSourceOptions,
+): Promise<RunOutcome> {
+  const id = transactionalIdOf(options.prefix, task.connection, task.source.stream)
+  // Fence first, read the checkpoint afterwards: then nobody else can move it any more.
+  const session = await options.openSession(id).catch((cause: unknown) => {
+    throw new RunInterrupted('the producer cannot be opened', { cause })
+  })
+  try {
+    const saved = await loadCheckpoints(options.prefix, options.readToEnd).catch(
+      (cause: unknown) => {
+        if (cause instanceof PipelineError && !cause.retriable) throw cause
+        throw new RunInterrupted('the checkpoints cannot be read', { cause })
+      },
+    )
+    const known = saved.get(`${task.connection}|${task.source.stream}`)
+    return await new StreamRun(task, options, session).perform(known)
+  } finally {
+    await session.close()
+  }
+}
+
+class StreamRun<Client> {
+  readonly #task: StreamTask<Client>
+  readonly #options: RunSourceOptions
+  readonly #session: Session
+  readonly #scope: string
+
+  constructor(task: StreamTask<Client>, options: RunSourceOptions, session: Session) {
+    this.#task = task
+    this.#options = options
+    this.#session = session
+    this.#scope = scopeOf(task.connection, task.source.stream, {})
+  }
+
+  async perform(saved: RunCheckpoint | undefined): Promise<RunOutcome> {
+    const current = await this.#begin(saved)
+    let pending: Chunk<unknown> | null = null
+    let progress = current
+    const { source, client } = this.#task
+    const context = {
+      signal: this.#options.signal,
+      nowMs: this.#options.nowMs,
+      report: (error: PipelineError) => this.#raise(error, current.runId),
+    }
+    try {
+      const from = current.position === null ? null : source.checkpoint.parse(current.position)
+      const pull = source.pull(client, from, context)
+      for (;;) {
+        const next = await pull.next()
+        if (next.done) return await this.#finish(progress, pending, next.value)
+        // The last chunk is held back, so that run-end goes into the same transaction.
+        if (pending !== null) progress = await this.#publish(progress, pending)
+        pending = next.value
+      }
+    } catch (error) {
+      if (error instanceof RunInterrupted) throw error
+      if (this.#options.signal.aborted) throw new RunInterrupted('stopped', { cause: error })
+      if (pending !== null) progress = await this.#publish(progress, pending)
+      return await this.#fail(progress, asPipelineError(error))
+    }
+  }
+
+  /** The run to go on with, or a new one; one that cannot go on is ended as FAILED first. */
+  async #begin(saved: RunCheckpoint | undefined): Promise<RunCheckpoint> {
+    this.#options.counters.state = 'running'
+    const interrupted = saved !== undefined && saved.verdict === null
+    if (interrupted && saved.position !== null && saved.scope === this.#scope) return saved
+    const ended: OutRecord[] = []
+    if (interrupted) {
+      const reason = 'interrupted, and this stream has no place to go on from'
+      ended.push(...this.#endRecords({ ...saved, verdict: 'FAILED' }, null, reason, null))
+    }
+    const startedAtMs = this.#options.nowMs()
+    const fresh: RunCheckpoint = {
+      v: 1,
+      runId: runIdOf(startedAtMs, Math.floor(Math.random() * 0x1000000)),
+      startedAtMs,
+      tenant: this.#task.tenant,
+      scope: this.#scope,
+      verdict: null,
+      position: null,
+      pages: 0,
+      fetched: 0,
+      published: 0,
+      tooLarge: 0,
+      rejected: 0,
+      lastComplete: saved?.lastComplete ?? null,
+    }
+    await this.#commit([...ended, this.#ledger('STARTED', fresh, null, null, null)], fresh)
+    return fresh
+  }
+
+  async #publish(progress: RunCheckpoint, chunk: Chunk<unknown>): Promise<RunCheckpoint> {
+    const next = this.#advanced(progress, chunk)
+    await this.#commit(this.#records(next.runId, chunk), next)
+    this.#count(chunk)
+    return next
+  }
+
+  async #finish(
+    progress: RunCheckpoint,
+    chunk: Chunk<unknown> | null,
+    end: PullEnd,
+  ): Promise<RunOutcome> {
+    const last = chunk === null ? progress : this.#advanced(progress, chunk)
+    const { verdict, reason } = withLosses(end, last)
+    const hold = holdReason(last)
+    const complete = verdict === 'COMPLETE' && hold === null
+    const ended: RunCheckpoint = {
+      ...last,
+      verdict,
+      position: null,
+      lastComplete: complete ? { runId: last.runId, fetched: last.fetched } : last.lastComplete,
+    }
+    const records = chunk === null ? [] : this.#records(last.runId, chunk)
+    await this.#commit([...records, ...this.#endRecords(ended, end.declared, reason, hold)], ended)
+    if (chunk !== null) this.#count(chunk)
+    this.#settle(ended, verdict, reason, hold)
+    return { runId: ended.runId, verdict, startedAtMs: ended.startedAtMs, error: null }
+  }
+
+  async #fail(progress: RunCheckpoint, error: PipelineError): Promise<RunOutcome> {
+    const ended: RunCheckpoint = { ...progress, verdict: 'FAILED', position: null }
+    await this.#commit(this.#endRecords(ended, null, error.message, null), ended)
+    this.#raise(error, ended.runId)
+    this.#ended('FAILED')
+    const { runId, startedAtMs } = ended
+    return { runId, verdict: 'FAILED', startedAtMs, error }
+  }
+
+  /** Tells operations how the run ended: what works again is cleared, what is missing is raised. */
+  #settle(ended: RunCheckpoint, verdict: Verdict, reason: string | null, hold: string | null) {
+    const { reporter } = this.#options
+    const { connection, source } = this.#task
+    const stages = ['CONFIG', 'AUTH', 'FETCH', 'PARSE', 'PUBLISH_RAW'] as const
+    reporter.clear({ connection, stream: source.stream, stages })
+    reporter.clear({ connection, stream: null, stages })
+    const missing = hold ?? (verdict === 'PARTIAL' ? reason : null)
+    if (missing === null)
+      reporter.clear({ connection, stream: source.stream, stages: ['SNAPSHOT'] })
+    else this.#raise(new PipelineError('MISSING_DATA', 'SNAPSHOT', missing), ended.runId)
+    this.#ended(verdict)
+  }
+
+  #ended(verdict: Verdict): void {
+    const { counters } = this.#options
+    counters.runs += 1
+    counters.state = 'waiting'
+    counters.verdict = verdict
+  }
+
+  #advanced(progress: RunCheckpoint, chunk: Chunk<unknown>): RunCheckpoint {
+    const tooLarge = chunk.units.filter((unit) => unit.body === null).length
+    return {
+      ...progress,
+      position: chunk.checkpoint,
+      pages: chunk.page,
+      fetched: progress.fetched + chunk.units.length + chunk.rejected.length,
+      published: progress.published + chunk.units.length - tooLarge,
+      tooLarge: progress.tooLarge + tooLarge,
+      rejected: progress.rejected + chunk.rejected.length,
+    }
+  }
+
+  #count(chunk: Chunk<unknown>): void {
+    const { counters, reporter } = this.#options
+    const { connection, source } = this.#task
+    counters.pages = chunk.page
+    counters.units += chunk.units.length
+    counters.errors += chunk.rejected.length
+    reporter.succeeded(connection)
+    reporter.clear({
+      connection,
+      stream: source.stream,
+      stages: ['FETCH', 'AUTH'],
+      quietMs: QUIET_MS,
+    })
+    for (const unit of chunk.units) {
+      if (unit.body !== null) continue
+      const message = `unit ${unit.unit} has ${unit.sizeBytes} bytes`
+      this.#raise(new PipelineError('PAYLOAD_TOO_LARGE', 'PUBLISH_RAW', message), null)
+    }
+    const violations = chunk.rejected.flatMap((item) => item.violations).slice(0, 20)
+    if (chunk.rejected.length > 0) {
+      const message = `${chunk.rejected.length} items of ${chunk.endpoint} are no units`
+      this.#raise(new PipelineError('SCHEMA_VIOLATION', 'PARSE', message, { violations }), null)
+    }
+  }
+
+  #records(runId: string, chunk: Chunk<unknown>): OutRecord[] {
+    const { source, connection, tenant } = this.#task
+    const { prefix } = this.#options
+    const topic = topicName(prefix, RAW_TOPIC[source.vendor])
+    const units = chunk.units.map((unit): OutRecord => {
+      const facts: RawFacts = {
+        connection,
+        vendor: source.vendor,
+        product: source.product,
+        tenant,
+        stream: source.stream,
+        unit: unit.unit,
+        assetNativeId: unit.assetNativeId,
+        runId,
+        fetchedAtMs: chunk.fetchedAtMs,
+        endpoint: chunk.endpoint,
+        page: chunk.page,
+        contentType: unit.contentType,
+        columns: unit.columns,
+        tooLargeBytes: unit.body === null ? unit.sizeBytes : null,
+      }
+      const place = placementKey(source.product, unit.assetNativeId)
+      return {
+        topic,
+        partition: partitionOf(place, RAW_PARTITIONS),
+        key: rawKey(facts),
+        value: unit.body,
+        headers: rawHeaders(facts),
+      }
+    })
+    const origin = { connection, stream: source.stream, runId, endpoint: chunk.endpoint }
+    return [...units, ...chunk.rejected.map((item) => rejectedItemRecord(prefix, origin, item))]
+  }
+
+  #endRecords(
+    ended: RunCheckpoint,
+    declared: number | null,
+    reason: string | null,
+    hold: string | null,
+  ): OutRecord[] {
+    return [
+      ...runEndRecords(
+        this.#options.prefix,
+        this.#facts(),
+        ended,
+        declared,
+        reason,
+        hold,
+        this.#options.nowMs(),
+      ),
+      this.#ledger('FETCHED', ended, declared, reason, hold),
+    ]
+  }
+
+  #ledger(
+    phase: 'STARTED' | 'FETCHED',
+    checkpoint: RunCheckpoint,
+    declared: number | null,
+    reason: string | null,
+    hold: string | null,
+  ): OutRecord {
+    const { prefix, encodeRun, nowMs } = this.#options
+    const facts = this.#facts()
+    return runLedgerRecord(
+      prefix,
+      facts,
+      phase,
+      checkpoint,
+      declared,
+      reason,
+      hold,
+      nowMs(),
+      encodeRun,
+    )
+  }
+
+  #facts() {
+    const { connection, tenant, source } = this.#task
+    const { vendor, product, stream, kind } = source
+    return { connection, tenant, vendor, product, stream, kind }
+  }
+
+  async #commit(records: readonly OutRecord[], checkpoint: RunCheckpoint): Promise<void> {
+    const { prefix } = this.#options
+    const stream = { connection: this.#task.connection, stream: this.#task.source.stream }
+    try {
+      const outputs = [...records, checkpointRecord(prefix, stream, checkpoint)]
+      await this.#session.commit({ outputs })
+    } catch (cause) {
+      // Ambiguous or not: the checkpoint in the log says what is committed. The next call reads it.
+      throw new RunInterrupted('the chunk was not committed', { cause })
+    }
+  }
+
+  #raise(error: PipelineError, runId: string | null): void {
+    const { source, connection } = this.#task
+    const { vendor, product, stream } = source
+    const scope: ErrorScope = { connection, vendor, product, stream, sink: null, runId }
+    this.#options.counters.errors += 1
+    this.#options.reporter.raise(error, scope)
+  }
+}
+
+/** Units that could not be published make a listing PARTIAL, however it ended. */
+function withLosses(
+  end: PullEnd,
+  last: RunCheckpoint,
+): { verdict: Verdict; reason: string | null } {
+  if (last.tooLarge === 0 && last.rejected === 0) return end
+  const losses = `${last.tooLarge} units too large, ${last.rejected} items without what a unit needs`
+  return { verdict: 'PARTIAL', reason: end.reason === null ? losses : `${end.reason}; ${losses}` }
+}
+
+function asPipelineError(error: unknown): PipelineError {
+  if (error instanceof PipelineError) return error
+  const message = error instanceof Error ? error.message : String(error)
+  return new PipelineError('INTERNAL', 'FETCH', `the source failed: ${message}`, { cause: error })
+}

@@ -1,0 +1,115 @@
+// The stage of transformers: raw topics of every vendor through the lifecycle to exposure events.
+import type { PipelineError } from '../contracts/errors.ts'
+import { type RawFacts, streamKey } from '../contracts/envelope.ts'
+import type { KafkaRecord } from '../contracts/processing.ts'
+import { RAW_TOPIC, STATE_TOPIC, VENDORS, type VendorId, topicName } from '../contracts/topics.ts'
+import { deadLetterRecord } from '../runtime/dead-letter.ts'
+import { type RunningProcessor, runProcessor } from '../runtime/kafka/processor.ts'
+import type { Pipeline } from '../runtime/pipeline.ts'
+import { createLifecycle } from './lifecycle/processor.ts'
+import { MAPPING_VERSION } from './mapping-version.ts'
+import { TRANSFORMERS } from './transformers.ts'
+
+const CHUNK_RECORDS_MAX = 1_000
+const CHUNK_BYTES_MAX = 8 * 1024 * 1024
+const SESSION_TIMEOUT_MS = 30_000
+const CONCURRENCY = 6
+
+export type RunningTransformers = { readonly stop: () => Promise<void> }
+
+export const transformerGroup = (prefix: string, vendor: VendorId): string =>
+  `${prefix}transformer.${vendor}`
+
+/** One consumer group per vendor; instances share its partitions. */
+export function startTransformers(pipeline: Pipeline): RunningTransformers {
+  const running = VENDORS.map((vendor) => startVendor(pipeline, vendor))
+  return {
+    stop: async () => {
+      await Promise.all(running.map((processor) => processor.stop()))
+    },
+  }
+}
+
+function startVendor(pipeline: Pipeline, vendor: VendorId): RunningProcessor {
+  const { prefix, codecs, reporter, metrics, log, settings } = pipeline
+  const scope = { connection: null, vendor, product: null, stream: null, sink: null, runId: null }
+  const processor = createLifecycle({
+    prefix,
+    mappingVersion: MAPPING_VERSION,
+    transformers: TRANSFORMERS.filter((transformer) => transformer.vendor === vendor),
+    encode: {
+      asset: (value) => codecs.encode('assets', value),
+      finding: (value) => codecs.encode('findings', value),
+      run: (value) => codecs.encode('runs', value),
+    },
+    deadLetter: (record, error) => deadLetterRecord(prefix, record, error),
+    onDeadLetter: (error, record, facts) =>
+      reportDeadLetter(pipeline, vendor, error, record, facts),
+    onCommit: ({ stream, events, deadLettered }) => {
+      const counters = metrics.of(stream)
+      counters.events += events
+      counters.errors += deadLettered
+    },
+    onCleanRun: (end) =>
+      reporter.clear({
+        connection: end.connection,
+        stream: end.stream,
+        stages: ['NORMALIZE', 'PARSE'],
+        failures: ['SCHEMA_VIOLATION', 'SERIALIZATION', 'INVALID_RESPONSE'],
+      }),
+  })
+  const groupId = transformerGroup(prefix, vendor)
+  // True at first: a process before this one may have left its trouble open.
+  let troubled = true
+  return runProcessor({
+    settings,
+    groupId,
+    inputTopic: topicName(prefix, RAW_TOPIC[vendor]),
+    stateTopic: topicName(prefix, STATE_TOPIC[vendor]),
+    transactionalIdPrefix: groupId,
+    processor,
+    chunkRecordsMax: CHUNK_RECORDS_MAX,
+    chunkBytesMax: CHUNK_BYTES_MAX,
+    sessionTimeoutMs: SESSION_TIMEOUT_MS,
+    concurrency: CONCURRENCY,
+    log,
+    onTrouble: (error) => {
+      troubled = true
+      reporter.raise(error, scope)
+    },
+    onProgress: () => {
+      if (!troubled) return
+      troubled = false
+      const failures = ['TEMPORARY_FAILURE', 'INTERNAL'] as const
+      reporter.clear({ connection: null, stream: null, sink: null, failures })
+    },
+  })
+}
+
+function reportDeadLetter(
+  pipeline: Pipeline,
+  vendor: VendorId,
+  error: PipelineError,
+  record: KafkaRecord,
+  facts: RawFacts | null,
+): void {
+  const pointer = {
+    topic: record.topic,
+    partition: record.partition,
+    offset: Number(record.offset),
+    key: record.key,
+  }
+  pipeline.log.warn({ err: error, stream: facts && streamKey(facts), ...pointer }, 'dead letter')
+  pipeline.reporter.raise(
+    error,
+    {
+      connection: facts?.connection ?? null,
+      vendor,
+      product: facts?.product ?? null,
+      stream: facts?.stream ?? null,
+      sink: null,
+      runId: facts?.runId ?? null,
+    },
+    pointer,
+  )
+}
