@@ -1,0 +1,104 @@
+// What an hour changes in the estate: machines come and go, weaknesses are fixed, return, appear.
+import {
+  type Estate,
+  type Exposure,
+  type Machine,
+  STEP_MS,
+  byHostname,
+  createMachine,
+  fitting,
+  withWeakness,
+} from './estate.ts'
+import { type Random, createRandom } from './random.ts'
+
+const CHURN_SHARE = 0.02
+const FIXED_SHARE = 0.03
+const RETURNED_SHARE = 0.3
+const NEW_WEAKNESS_SHARE = 0.2
+const EPSS_JUMP_SHARE = 0.05
+/** Steps of one call. */
+export const STEPS_MAX = 1_000
+
+/** The estate one step later; depends on its seed and step alone. */
+export function evolve(estate: Estate): Estate {
+  const step = estate.step + 1
+  const nowMs = estate.nowMs + STEP_MS
+  const random = createRandom(`${estate.seed}/step/${step}`)
+  const churn = Math.round(estate.machines.length * CHURN_SHARE)
+  // Small estates lose a machine every third step, so that something goes there too.
+  const leaving = Math.min(estate.machines.length - 1, Math.max(step % 3 === 0 ? 1 : 0, churn))
+  const gone = pickSerials(random, estate.machines, leaving)
+  const coming = Math.max(step % 2, churn)
+  const stayed = estate.machines.filter((m) => !gone.has(m.serial))
+  const aged = stayed.map((m) => age(estate, m, step, nowMs))
+  const added = Array.from({ length: coming }, (_, i) =>
+    createMachine(estate.seed, estate.nextSerial + i, estate.catalogue, nowMs),
+  )
+  return {
+    ...estate,
+    step,
+    nowMs,
+    nextSerial: estate.nextSerial + coming,
+    epss: movedEpss(estate, random),
+    machines: byHostname([...settleOne(aged, step), ...added]),
+  }
+}
+
+function pickSerials(random: Random, machines: readonly Machine[], count: number): Set<number> {
+  const left = machines.map((m) => m.serial)
+  const picked = new Set<number>()
+  for (let i = 0; i < count; i++) {
+    const [serial] = left.splice(random.below(left.length), 1)
+    if (serial !== undefined) picked.add(serial)
+  }
+  return picked
+}
+
+function age(estate: Estate, machine: Machine, step: number, nowMs: number): Machine {
+  const random = createRandom(`${estate.seed}/step/${step}/${machine.serial}`)
+  const exposures = settle(random, machine.exposures)
+  return {
+    ...machine,
+    lastSeenMs: nowMs - random.below(STEP_MS),
+    exposures: random.chance(NEW_WEAKNESS_SHARE)
+      ? withWeakness(random, machine, fitting(estate.catalogue, machine.system), exposures, nowMs)
+      : exposures,
+  }
+}
+
+/** All packages of one weakness are fixed together, as they are built from one source. */
+function settle(random: Random, exposures: readonly Exposure[]): Exposure[] {
+  const decided = new Map<string, boolean>()
+  return exposures.map((exposure) => {
+    const share = exposure.open ? FIXED_SHARE : RETURNED_SHARE
+    const flips = decided.get(exposure.weakness.id) ?? random.chance(share)
+    decided.set(exposure.weakness.id, flips)
+    return flips ? { ...exposure, open: !exposure.open } : exposure
+  })
+}
+
+/** Chance leaves small estates unchanged for long: one open weakness is fixed in every step. */
+function settleOne(machines: readonly Machine[], step: number): Machine[] {
+  const candidates = machines.filter((m) => m.exposures.some((e) => e.open && e.inCompute))
+  const chosen = candidates[step % Math.max(1, candidates.length)]
+  const fixed = chosen?.exposures.find((e) => e.open && e.inCompute)?.weakness.id
+  return machines.map((m) =>
+    m !== chosen
+      ? m
+      : {
+          ...m,
+          exposures: m.exposures.map((e) => (e.weakness.id === fixed ? { ...e, open: false } : e)),
+        },
+  )
+}
+
+function movedEpss(estate: Estate, random: Random): Map<string, number> {
+  const moved = new Map(estate.epss)
+  for (const weakness of estate.catalogue) {
+    const before = moved.get(weakness.id) ?? weakness.epss
+    const jump = random.chance(EPSS_JUMP_SHARE) ? 0.05 + random.next() * 0.2 : 0.002
+    const after = before + (random.chance(0.5) && before > jump ? -jump : jump * random.next())
+    moved.set(weakness.id, Math.round(Math.min(0.99, Math.max(0, after)) * 100_000) / 100_000)
+  }
+  return moved
+}

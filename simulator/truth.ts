@@ -1,0 +1,184 @@
+// What a connector must end up knowing: told from the estate, never from what the API answered.
+import { fixVersions, packageTypeOf } from './catalogue.ts'
+import type { Estate, Exposure, Machine, TenantSlot } from './estate.ts'
+
+/** Streams by the name that files and truth use. */
+export const STREAMS = ['compute.hosts', 'xdr.endpoints', 'cloud.assets', 'cloud.findings'] as const
+export type StreamName = (typeof STREAMS)[number]
+export type Product = 'prisma-compute' | 'cortex-xdr' | 'cortex-cloud'
+
+export type TrueAsset = {
+  readonly product: Product
+  readonly tenant: string
+  readonly stream: StreamName
+  readonly nativeId: string
+  readonly name: string
+  /** The strongest identity the product gives; type and value are null where it gives none. */
+  readonly entity:
+    | { readonly type: 'cloud_instance_id' | 'agent_id'; readonly value: string }
+    | { readonly type: null; readonly value: null }
+  /** aws | azure | gcp, or null on premises. */
+  readonly provider: string | null
+  readonly region: string | null
+  readonly accountId: string | null
+  /** Null where the stream does not tell. */
+  readonly osFamily: 'LINUX' | 'WINDOWS' | null
+  readonly privateIps: readonly string[]
+  readonly publicIps: readonly string[]
+}
+
+export type TrueFinding = {
+  readonly product: Product
+  readonly tenant: string
+  readonly stream: StreamName
+  readonly assetNativeId: string
+  readonly vulnId: string
+  readonly packageType: string
+  readonly packageName: string
+  /** Sorted. */
+  readonly versions: readonly string[]
+  readonly severityId: number
+  readonly fixVersions: readonly string[]
+  /** Null: not scored. */
+  readonly cvss: number | null
+}
+
+export type Truth = {
+  readonly seed: number
+  readonly step: number
+  readonly assets: readonly TrueAsset[]
+  /** Open ones only. */
+  readonly findings: readonly TrueFinding[]
+}
+
+export type Tenants = {
+  readonly prisma: string
+  readonly cortex: readonly [string, string]
+}
+
+/** The truth of `estate`, without the streams in `hidden` (those served from files). */
+export function truthOf(estate: Estate, tenants: Tenants, hidden: ReadonlySet<string>): Truth {
+  const assets: TrueAsset[] = []
+  const findings: TrueFinding[] = []
+  for (const machine of estate.machines) {
+    assets.push(...assetsOf(machine, tenants))
+    findings.push(...findingsOf(machine, tenants))
+  }
+  return {
+    seed: estate.seed,
+    step: estate.step,
+    assets: assets.filter((a) => !hidden.has(a.stream)),
+    findings: findings.filter((f) => !hidden.has(f.stream)),
+  }
+}
+
+function assetsOf(machine: Machine, tenants: Tenants): TrueAsset[] {
+  const found: TrueAsset[] = []
+  const name = machine.hostname
+  const place = {
+    provider: machine.cloud?.provider ?? null,
+    region: machine.cloud?.region ?? null,
+    accountId: machine.cloud?.accountId ?? null,
+  }
+  const osFamily = machine.system.family
+  if (machine.inCompute) {
+    found.push({
+      product: 'prisma-compute',
+      tenant: tenants.prisma,
+      stream: 'compute.hosts',
+      nativeId: computeNativeId(machine),
+      name,
+      entity: cloudEntity(machine),
+      ...place,
+      osFamily,
+      // A Windows Defender tells no interfaces, and none tells public addresses.
+      privateIps: osFamily === 'WINDOWS' ? [] : [machine.privateIp],
+      publicIps: [],
+    })
+  }
+  if (machine.tenant === null) return found
+  const tenant = tenants.cortex[machine.tenant]
+  if (machine.hasAgent) {
+    found.push({
+      product: 'cortex-xdr',
+      tenant,
+      stream: 'xdr.endpoints',
+      nativeId: machine.endpointId,
+      name,
+      entity:
+        machine.cloud === null
+          ? { type: 'agent_id', value: `cortex:${machine.endpointId}` }
+          : cloudEntity(machine),
+      ...place,
+      osFamily,
+      privateIps: [machine.privateIp],
+      publicIps: [machine.publicIp ?? gatewayIp(machine.tenant)],
+    })
+  }
+  if (machine.inInventory) {
+    found.push({
+      product: 'cortex-cloud',
+      tenant,
+      stream: 'cloud.assets',
+      nativeId: machine.cloudAssetId,
+      name,
+      entity: cloudEntity(machine),
+      ...place,
+      osFamily: null,
+      privateIps: [machine.privateIp],
+      publicIps: machine.publicIp === null ? [] : [machine.publicIp],
+    })
+  }
+  return found
+}
+
+function cloudEntity(machine: Machine): TrueAsset['entity'] {
+  const { cloud } = machine
+  if (cloud === null) return { type: null, value: null }
+  const id = cloud.provider === 'gcp' ? `${cloud.accountId}:${cloud.instanceId}` : cloud.instanceId
+  return { type: 'cloud_instance_id', value: `${cloud.provider}:${id}` }
+}
+
+function findingsOf(machine: Machine, tenants: Tenants): TrueFinding[] {
+  const open = machine.exposures.filter((e) => e.open)
+  const compute = machine.inCompute ? open.filter((e) => e.inCompute) : []
+  const cortex = inCortexFindings(machine) ? open.filter((e) => e.inCortex) : []
+  const tenant = machine.tenant === null ? '' : tenants.cortex[machine.tenant]
+  return [
+    ...compute.map((e): TrueFinding => ({
+      product: 'prisma-compute',
+      tenant: tenants.prisma,
+      stream: 'compute.hosts',
+      assetNativeId: computeNativeId(machine),
+      ...factsOf(machine, e),
+    })),
+    ...cortex.map((e): TrueFinding => ({
+      product: 'cortex-cloud',
+      tenant,
+      stream: 'cloud.findings',
+      assetNativeId: machine.cloudAssetId,
+      ...factsOf(machine, e),
+    })),
+  ]
+}
+
+function factsOf(machine: Machine, { weakness, packageName, versions }: Exposure) {
+  const packageType = packageTypeOf(weakness.software, machine.system.packages)
+  return {
+    vulnId: weakness.id,
+    packageType,
+    packageName,
+    versions: versions.toSorted(),
+    severityId: weakness.severityId,
+    fixVersions: fixVersions(weakness, packageType),
+    cvss: weakness.cvss,
+  }
+}
+
+/** Compute's native id in exposure events: kind and `_id`, as hosts and images share one space. */
+const computeNativeId = (machine: Machine): string => `host|${machine.hostname}`
+const inCortexFindings = (machine: Machine): boolean =>
+  machine.tenant !== null && machine.inInventory
+
+/** The address from which a tenant's agents without an own public address are seen. */
+export const gatewayIp = (tenant: TenantSlot): string => `192.0.2.${250 + tenant}`
