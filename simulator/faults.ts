@@ -1,0 +1,151 @@
+// Faults to set on any endpoint, so that every row of the troubleshooting tables can be shown.
+import { z } from 'zod'
+
+const common = {
+  vendor: z.enum(['prisma-cloud', 'cortex']),
+  /** A tenant's name; absent: every tenant of the vendor. */
+  tenant: z.string().min(1).optional(),
+  /** Matched against the name (`compute.hosts`) and the path; `*` stands for anything. */
+  endpoint: z.string().min(1).default('*'),
+  /** How many requests it hits. */
+  times: z.union([z.int().min(1).max(1_000_000), z.literal('forever')]).default(1),
+  /** How many matching requests pass first. */
+  skip: z.int().min(0).max(1_000_000).default(0),
+}
+
+export const STATUS_ANSWERS = [
+  'unauthorized',
+  'forbidden',
+  'not-found',
+  'too-many-requests',
+  'too-many-requests-with-headers',
+  'too-many-requests-html',
+  'waitress',
+  'no-identity-threat',
+  'bad-gateway',
+  'unavailable',
+  'html-ok',
+] as const
+export type StatusAnswer = (typeof STATUS_ANSWERS)[number]
+
+const DELAY_MS_MAX = 600_000
+
+const faultSchema = z.discriminatedUnion('kind', [
+  z.strictObject({ ...common, kind: z.literal('status'), answer: z.enum(STATUS_ANSWERS) }),
+  /** Every token given so far is worthless from now on. */
+  z.strictObject({ ...common, kind: z.literal('expire-token') }),
+  /** The connection breaks in the middle of the body. */
+  z.strictObject({ ...common, kind: z.literal('reset') }),
+  /** `json`: the body ends early yet closes well; `length`: shorter than announced. */
+  z.strictObject({
+    ...common,
+    kind: z.literal('truncate'),
+    form: z.enum(['json', 'length']).default('json'),
+  }),
+  z.strictObject({ ...common, kind: z.literal('not-json') }),
+  z.strictObject({
+    ...common,
+    kind: z.literal('slow'),
+    delayMs: z.int().min(1).max(DELAY_MS_MAX),
+  }),
+  /** 200 without a row. */
+  z.strictObject({ ...common, kind: z.literal('empty') }),
+  /** `share` of the rows is left out; `declared` says whether totals still count them. */
+  z.strictObject({
+    ...common,
+    kind: z.literal('missing-rows'),
+    share: z.number().min(0).max(1).default(0.5),
+    declared: z.enum(['shown', 'all']).default('shown'),
+  }),
+  /** The answer's row number `nth` (from 0) lacks `field`. */
+  z.strictObject({
+    ...common,
+    kind: z.literal('drop-field'),
+    field: z.string().min(1),
+    nth: z.int().min(0).max(100_000).default(0),
+  }),
+  /** Cortex only: the key counts as one of the other security level. */
+  z.strictObject({ ...common, kind: z.literal('wrong-level') }),
+])
+
+/** A fault as one sets it: `endpoint`, `times`, `skip` may be left out. */
+export type Fault = z.input<typeof faultSchema>
+/** A fault with every choice made. */
+export type SetFault = z.infer<typeof faultSchema>
+export type FaultKind = SetFault['kind']
+
+/** Kinds that only an endpoint with rows, keys or tokens can show; it names those it knows. */
+const SPECIAL: ReadonlySet<FaultKind> = new Set<FaultKind>([
+  'empty',
+  'missing-rows',
+  'drop-field',
+  'wrong-level',
+])
+const FAULTS_MAX = 1_000
+
+export type Target = {
+  readonly vendor: 'prisma-cloud' | 'cortex'
+  readonly tenant: string
+  readonly endpoint: string
+  readonly path: string
+  /** Special kinds the endpoint can show. */
+  readonly shows: ReadonlySet<FaultKind>
+}
+
+export type FaultControl = {
+  /** Adds one or more. @throws ZodError when one is not a fault; RangeError above 1,000 */
+  set(...faults: readonly Fault[]): void
+  clear(): void
+  /** Those still to come. */
+  list(): readonly SetFault[]
+  /** The fault for this request, counted as shown; null for none. */
+  take(target: Target): SetFault | null
+}
+
+/** An empty list of faults. */
+export function createFaults(): FaultControl {
+  let pending: { fault: SetFault; skip: number; left: number }[] = []
+  return {
+    set: (...faults) => {
+      const parsed = faults.map((f) => faultSchema.parse(f))
+      if (pending.length + parsed.length > FAULTS_MAX) {
+        throw new RangeError(`at most ${FAULTS_MAX} faults at a time`)
+      }
+      const added = parsed.map((fault) => ({
+        fault,
+        skip: fault.skip,
+        left: fault.times === 'forever' ? Infinity : fault.times,
+      }))
+      pending.push(...added)
+    },
+    clear: () => {
+      pending = []
+    },
+    list: () => pending.map((p) => p.fault),
+    take: (target) => {
+      for (const entry of pending) {
+        if (!matches(entry.fault, target)) continue
+        if (entry.skip > 0) {
+          entry.skip -= 1
+          continue
+        }
+        entry.left -= 1
+        pending = pending.filter((p) => p.left > 0)
+        return entry.fault
+      }
+      return null
+    },
+  }
+}
+
+function matches(fault: SetFault, target: Target): boolean {
+  if (fault.vendor !== target.vendor) return false
+  if (fault.tenant !== undefined && fault.tenant !== target.tenant) return false
+  if (SPECIAL.has(fault.kind) && !target.shows.has(fault.kind)) return false
+  return glob(fault.endpoint, target.endpoint) || glob(fault.endpoint, target.path)
+}
+
+function glob(pattern: string, text: string): boolean {
+  const parts = pattern.split('*').map((p) => p.replace(/[\\^$.|?+()[\]{}]/g, '\\$&'))
+  return new RegExp(`^${parts.join('.*')}$`).test(text)
+}

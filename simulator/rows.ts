@@ -1,0 +1,61 @@
+// Rows of an answer: made only when they are sent, so that ten thousand machines cost one page.
+import type { SetFault } from './faults.ts'
+import { shareOf } from './random.ts'
+
+export type Value = Readonly<Record<string, unknown>>
+export type Row = {
+  readonly id: string
+  value(): Value
+  /** JSON of it; for a row from a file the file's own bytes. */
+  bytes(): Buffer
+}
+
+/** A row whose value is made when asked for. */
+export const rowOf = (id: string, value: () => Value): Row => ({
+  id,
+  value,
+  bytes: () => Buffer.from(JSON.stringify(value())),
+})
+
+/** What a listing shows, and how many rows its totals speak of. */
+export type Shown = { readonly rows: readonly Row[]; readonly declared: number }
+
+/** Applies `empty` and `missing-rows`; any other fault leaves the rows as they are. */
+export function shownRows(rows: readonly Row[], fault: SetFault | null): Shown {
+  if (fault?.kind === 'empty') return { rows: [], declared: 0 }
+  if (fault?.kind !== 'missing-rows') return { rows, declared: rows.length }
+  const kept = rows.filter((row) => shareOf(row.id) >= fault.share)
+  // Of few rows chance may keep all: then the last one goes, so that the fault shows.
+  const left = kept.length === rows.length && fault.share > 0 ? kept.slice(0, -1) : kept
+  return { rows: left, declared: fault.declared === 'all' ? rows.length : left.length }
+}
+
+/** Applies `drop-field` to a page. */
+export const pageRows = (page: readonly Row[], fault: SetFault | null): readonly Row[] =>
+  fault?.kind === 'drop-field'
+    ? page.map((row, i) => (i === fault.nth ? without(row, fault.field) : row))
+    : page
+
+/** `value` without `field`. */
+export const withoutField = (value: Value, field: string): Value =>
+  Object.fromEntries(Object.entries(value).filter(([key]) => key !== field))
+
+const without = (row: Row, field: string): Row =>
+  rowOf(row.id, () => withoutField(row.value(), field))
+
+/** The rows as a JSON array. */
+export function jsonArray(rows: readonly Row[]): Buffer {
+  const parts = rows.flatMap((row, i) => (i === 0 ? [row.bytes()] : [COMMA, row.bytes()]))
+  return Buffer.concat([Buffer.from('['), ...parts, Buffer.from(']')])
+}
+const COMMA = Buffer.from(',')
+
+/**
+ * JSON of `value` in which `rows` stand for the one place that holds `ROWS_HERE`: so that rows keep
+ * their own bytes.
+ */
+export function jsonAround(value: Value, rows: readonly Row[]): Buffer {
+  const [before = '', after = ''] = JSON.stringify(value).split(`"${ROWS_HERE}"`)
+  return Buffer.concat([Buffer.from(before), jsonArray(rows), Buffer.from(after)])
+}
+export const ROWS_HERE = 'rows-stand-here'
