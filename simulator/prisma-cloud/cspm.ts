@@ -1,0 +1,98 @@
+// CSPM endpoints: login, extension of a token, health, and where Compute lives.
+import { z } from 'zod'
+import { type Answer, json, text } from '../delivery.ts'
+import { withoutField } from '../rows.ts'
+import type { Call, Endpoint } from '../site.ts'
+import { redlock } from './answers.ts'
+import type { Tokens } from './tokens.ts'
+
+export type AccessKey = { readonly accessKeyId: string; readonly secretKey: string }
+export type CspmOptions = {
+  readonly key: AccessKey
+  readonly prismaId: string
+  /** Path before Compute's API, e.g. `/us-sim-1`. */
+  readonly prefix: string
+  readonly tokens: Tokens
+}
+
+const login = z.looseObject({ username: z.string(), password: z.string() })
+const NO_FAULTS: ReadonlySet<never> = new Set<never>()
+
+/** CSPM's endpoints by `METHOD path`. */
+export function cspmEndpoints(options: CspmOptions): Map<string, Endpoint> {
+  const { tokens } = options
+  const customerNames = [
+    { customerName: 'Simulated Company', prismaId: options.prismaId, tosAccepted: true },
+  ]
+  const withToken = (call: Call, answer: () => Answer): Answer =>
+    tokens.valid('cspm', headerText(call, 'x-redlock-auth'), call.nowMs)
+      ? answer()
+      : redlock(401, 'token_expired')
+  const endpoint = (name: string, answer: (call: Call) => Answer): Endpoint => ({
+    name,
+    shows: NO_FAULTS,
+    answer,
+  })
+  return new Map<string, Endpoint>([
+    [
+      'POST /login',
+      endpoint('cspm.login', (call) => {
+        const given = login.safeParse(parsed(call.body))
+        if (!given.success) return redlock(400, 'bad_request')
+        const { username, password } = given.data
+        const known = username === options.key.accessKeyId && password === options.key.secretKey
+        if (!known) return redlock(401, 'invalid_credentials')
+        const token = tokens.issue('cspm', call.nowMs)
+        return json(200, { message: 'login_successful', token, customerNames })
+      }),
+    ],
+    [
+      'GET /auth_token/extend',
+      endpoint('cspm.extend', (call) =>
+        withToken(call, () => {
+          const token = tokens.issue('cspm', call.nowMs)
+          const roles = [{ name: 'Simulated Reader' }]
+          return json(200, { message: 'login_successful', token, customerNames, roles })
+        }),
+      ),
+    ],
+    ['GET /check', endpoint('cspm.check', () => text(200, ''))],
+    [
+      'GET /meta_info',
+      {
+        name: 'cspm.meta-info',
+        shows: new Set(['drop-field'] as const),
+        answer: (call) => withToken(call, () => metaInfo(call, options.prefix)),
+      },
+    ],
+  ])
+}
+
+function metaInfo(call: Call, prefix: string): Answer {
+  const value = {
+    licenseType: 'enterprise',
+    marketplace: 'Simulated Marketplace',
+    startTs: 1_700_000_000_000,
+    endTs: 1_900_000_000_000,
+    // The address the client itself used, so that it also works through a published port.
+    twistlockUrl: `http://${call.headers.host ?? '127.0.0.1'}${prefix}`,
+  }
+  const { fault } = call
+  return json(200, fault?.kind === 'drop-field' ? withoutField(value, fault.field) : value)
+}
+
+/** The body as JSON; null when it is none. */
+export function parsed(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString('utf8'))
+  } catch (error) {
+    if (error instanceof SyntaxError) return null
+    throw error
+  }
+}
+
+/** One header's text. */
+export function headerText(call: Call, name: string): string | undefined {
+  const value = call.headers[name]
+  return Array.isArray(value) ? value[0] : value
+}
