@@ -4,14 +4,13 @@ import { TOPICS, type TopicSpec } from '../../contracts/topics.ts'
 import type { Logger } from '../log.ts'
 import { createKafka, instanceOf } from './client.ts'
 import { openCluster, type Cluster } from './cluster.ts'
-import { isCoordinatorBusy, isStaleMetadata, kafkaError } from './errors.ts'
+import { kafkaError } from './errors.ts'
 import { ConfigResourceTypes } from './kafkajs.ts'
 import type { KafkaSettings } from './types.ts'
-import { pause, retrying, within } from './waiting.ts'
+import { pause, within } from './waiting.ts'
 
 const CREATE_TIMEOUT_MS = 30_000
 const CLOSE_TIMEOUT_MS = 5_000
-const RETRY = { attemptsMax: 40, pauseMs: 100 }
 /** How long a topic just made may stay unknown to the broker. */
 const READY_ATTEMPTS_MAX = 100
 const READY_PAUSE_MS = 100
@@ -68,8 +67,8 @@ export async function openAdmin(settings: KafkaSettings, log: Logger): Promise<A
     applyTopics: (specs = Object.values(TOPICS)) =>
       ours(() => applyTopics(admin, cluster, settings, specs)),
     endOffsets: (topic) => ours(() => endOffsets(cluster, topic)),
-    committedOffsets: (groupId, topic) => ours(() => committedOffsets(admin, groupId, topic)),
-    lag: (groupId, topics) => ours(() => lagOf(admin, cluster, groupId, topics)),
+    committedOffsets: (groupId, topic) => ours(() => committedOffsets(cluster, groupId, topic)),
+    lag: (groupId, topics) => ours(() => lagOf(cluster, groupId, topics)),
     deleteTopics: (topics) => ours(() => deleteTopics(admin, topics)),
     async close() {
       const ends = Promise.all([admin.disconnect(), cluster.close()])
@@ -158,29 +157,25 @@ async function endOffsets(cluster: Cluster, topic: string): Promise<Map<number, 
 }
 
 async function committedOffsets(
-  admin: KafkaAdmin,
+  cluster: Cluster,
   groupId: string,
   topic: string,
 ): Promise<Map<number, bigint | null>> {
-  const busy = (error: unknown): boolean => isCoordinatorBusy(error) || isStaleMetadata(error)
-  const answer = await retrying(RETRY, busy, () => admin.fetchOffsets({ groupId, topics: [topic] }))
   const offsets = new Map<number, bigint | null>()
-  for (const { partition, offset } of answer[0]?.partitions ?? []) {
-    const committed = BigInt(offset)
-    offsets.set(partition, committed < 0n ? null : committed)
+  for (const partition of await cluster.partitions(topic)) {
+    offsets.set(partition, await cluster.committedOffset(groupId, topic, partition))
   }
   return offsets
 }
 
 async function lagOf(
-  admin: KafkaAdmin,
   cluster: Cluster,
   groupId: string,
   topics: readonly string[],
 ): Promise<PartitionLag[]> {
   const lags: PartitionLag[] = []
   for (const topic of topics.toSorted()) {
-    const offsets = await committedOffsets(admin, groupId, topic)
+    const offsets = await committedOffsets(cluster, groupId, topic)
     for (const [partition, end] of await endOffsets(cluster, topic)) {
       const committed = offsets.get(partition) ?? null
       const from = committed ?? BigInt(await cluster.startOffset(topic, partition))

@@ -6,7 +6,6 @@ import { isCoordinatorBusy, isStaleMetadata, isUnreachable } from './errors.ts'
 import { decodeFetch, type FetchedPartition } from './record-batches.ts'
 import { retrying } from './waiting.ts'
 
-const require = createRequire(import.meta.url)
 const READ_COMMITTED = 1
 const READ_UNCOMMITTED = 0
 const LATEST = -1
@@ -23,6 +22,11 @@ type Broker = {
     responses: { partitions: { partition: number; offset: string }[] }[]
   }>
 }
+type Coordinator = {
+  offsetFetch(input: unknown): Promise<{
+    responses: { partitions: { partition: number; offset: string }[] }[]
+  }>
+}
 type InnerCluster = {
   connect(): Promise<void>
   disconnect(): Promise<void>
@@ -30,9 +34,13 @@ type InnerCluster = {
   refreshMetadata(): Promise<void>
   findTopicPartitionMetadata(topic: string): { partitionId: number }[]
   findLeaderForPartitions(topic: string, partitions: readonly number[]): Record<string, number[]>
+  findGroupCoordinator(input: { groupId: string }): Promise<Coordinator>
   findBroker(input: { nodeId: string }): Promise<Broker>
 }
 type FetchRequest = (input: Record<string, unknown>) => unknown
+const fetchV11 = createRequire(import.meta.url)(
+  'kafkajs/src/protocol/requests/fetch/v11/request',
+) as FetchRequest
 
 export type Cluster = {
   /** Partitions of a topic, in order. */
@@ -44,8 +52,11 @@ export type Cluster = {
   endOffset(topic: string, partition: number): Promise<number>
   /** The first offset that is still there. */
   startOffset(topic: string, partition: number): Promise<number>
+  /** Null: the group has committed nothing there. */
+  committedOffset(groupId: string, topic: string, partition: number): Promise<bigint | null>
   /** One Fetch request, read_committed. Waits up to `waitMs` at the broker for something to read. */
   fetch(place: FetchPlace): Promise<FetchedPartition>
+  /** Asks for metadata anew: whether Kafka is there, and who leads. */
   refresh(): Promise<void>
   close(): Promise<void>
 }
@@ -80,10 +91,38 @@ function innerCluster(client: KafkaClient): InnerCluster {
 const again = (error: unknown): boolean =>
   isStaleMetadata(error) || isUnreachable(error) || isCoordinatorBusy(error)
 
+async function leaderOf(inner: InnerCluster, topic: string, partition: number): Promise<Broker> {
+  const [nodeId] = Object.keys(inner.findLeaderForPartitions(topic, [partition]))
+  if (nodeId === undefined) {
+    // The type makes it a matter of stale metadata, which it is for a moment after creation.
+    throw Object.assign(new Error(`${topic} has no partition ${partition}`), {
+      type: 'UNKNOWN_TOPIC_OR_PARTITION',
+    })
+  }
+  return inner.findBroker({ nodeId })
+}
+
+async function fetchOnce(inner: InnerCluster, place: FetchPlace): Promise<FetchedPartition> {
+  const { topic, partition, offset, bytesMax, waitMs } = place
+  const leader = await leaderOf(inner, topic, partition)
+  const request = fetchV11({
+    replicaId: -1,
+    maxWaitTime: waitMs,
+    minBytes: 1,
+    maxBytes: bytesMax,
+    isolationLevel: READ_COMMITTED,
+    topics: [{ topic, partitions: [{ partition, fetchOffset: offset, maxBytes: bytesMax }] }],
+  })
+  const response = {
+    decode: async (answer: Buffer) => decodeFetch(answer),
+    parse: async (decoded: FetchedPartition) => decoded,
+  }
+  return leader.connectionPool.send({ request, response })
+}
+
 /** Connects at the first request. Every request has kafkajs' timeout and is tried RETRY times. */
 export function openCluster(client: KafkaClient): Cluster {
   const inner = innerCluster(client)
-  const fetchV11 = require('kafkajs/src/protocol/requests/fetch/v11/request') as FetchRequest
 
   async function tryAgain<T>(topic: string, attempt: () => Promise<T>): Promise<T> {
     let first = true
@@ -96,20 +135,9 @@ export function openCluster(client: KafkaClient): Cluster {
     })
   }
 
-  async function leaderOf(topic: string, partition: number): Promise<Broker> {
-    const [nodeId] = Object.keys(inner.findLeaderForPartitions(topic, [partition]))
-    if (nodeId === undefined) {
-      // The type makes it a matter of stale metadata, which it is for a moment after creation.
-      throw Object.assign(new Error(`${topic} has no partition ${partition}`), {
-        type: 'UNKNOWN_TOPIC_OR_PARTITION',
-      })
-    }
-    return inner.findBroker({ nodeId })
-  }
-
   async function offsetAt(topic: string, partition: number, timestamp: number): Promise<number> {
     return tryAgain(topic, async () => {
-      const leader = await leaderOf(topic, partition)
+      const leader = await leaderOf(inner, topic, partition)
       const { responses } = await leader.listOffsets({
         isolationLevel: READ_UNCOMMITTED,
         topics: [{ topic, partitions: [{ partition, timestamp }] }],
@@ -130,23 +158,19 @@ export function openCluster(client: KafkaClient): Cluster {
       ),
     endOffset: (topic, partition) => offsetAt(topic, partition, LATEST),
     startOffset: (topic, partition) => offsetAt(topic, partition, EARLIEST),
-    async fetch({ topic, partition, offset, bytesMax, waitMs }) {
-      const leader = await leaderOf(topic, partition)
-      const request = fetchV11({
-        replicaId: -1,
-        maxWaitTime: waitMs,
-        minBytes: 1,
-        maxBytes: bytesMax,
-        isolationLevel: READ_COMMITTED,
-        topics: [{ topic, partitions: [{ partition, fetchOffset: offset, maxBytes: bytesMax }] }],
-      })
-      const response = {
-        decode: async (answer: Buffer) => decodeFetch(answer),
-        parse: async (decoded: FetchedPartition) => decoded,
-      }
-      return leader.connectionPool.send({ request, response })
+    committedOffset: (groupId, topic, partition) =>
+      tryAgain(topic, async () => {
+        const coordinator = await inner.findGroupCoordinator({ groupId })
+        const topics = [{ topic, partitions: [{ partition }] }]
+        const { responses } = await coordinator.offsetFetch({ groupId, topics })
+        const offset = BigInt(responses[0]?.partitions[0]?.offset ?? -1)
+        return offset < 0n ? null : offset
+      }),
+    fetch: (place) => fetchOnce(inner, place),
+    async refresh() {
+      await inner.connect()
+      await inner.refreshMetadata()
     },
-    refresh: () => inner.refreshMetadata(),
     close: () => inner.disconnect(),
   }
 }

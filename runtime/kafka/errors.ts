@@ -32,11 +32,21 @@ export function isOfType(error: unknown, types: readonly string[]): boolean {
   return types.some((type) => facts.types.has(type))
 }
 
-const REBALANCE = ['REBALANCE_IN_PROGRESS', 'ILLEGAL_GENERATION', 'UNKNOWN_MEMBER_ID']
+const REBALANCE = [
+  'REBALANCE_IN_PROGRESS',
+  'ILLEGAL_GENERATION',
+  'UNKNOWN_MEMBER_ID',
+  'NOT_COORDINATOR_FOR_GROUP',
+]
 
-/** The group is being dealt anew, or this member is no longer in it. */
-export const isRebalance = (error: unknown): boolean =>
-  isOfType(error, [...REBALANCE, 'NOT_COORDINATOR_FOR_GROUP'])
+/**
+ * The group is being dealt anew, or this member is no longer in it. Only the error itself counts,
+ * as kafkajs looks at nothing else.
+ */
+export function isRebalance(error: unknown): boolean {
+  const type = typeof error === 'object' && error !== null && 'type' in error ? error.type : ''
+  return typeof type === 'string' && REBALANCE.includes(type)
+}
 
 /** The coordinator is busy or moving: the same request is right a moment later. */
 export const isCoordinatorBusy = (error: unknown): boolean =>

@@ -1,7 +1,7 @@
 // Reads one partition to its end without a consumer group: state, checkpoints, what is open.
 import { PipelineError } from '../../contracts/errors.ts'
 import type { Logger } from '../log.ts'
-import { createKafka } from './client.ts'
+import { createKafka, type KafkaClient } from './client.ts'
 import { openCluster, type Cluster } from './cluster.ts'
 import { kafkaError } from './errors.ts'
 import { decodeRecords, positionAfter, type FetchedPartition } from './record-batches.ts'
@@ -62,7 +62,12 @@ export type LogReader = {
 
 /** A reader; connects at its first use. Reads of several partitions may run at once. */
 export function openLogReader(settings: KafkaSettings, log: Logger): LogReader {
-  const cluster = openCluster(createKafka(settings, 'exposure-log-reader', log))
+  const client = createKafka(settings, 'exposure-log-reader', log)
+  return readerOf(client, openCluster(client))
+}
+
+/** A reader over connections that are there already, which it closes; for this folder only. */
+export function readerOf({ settings, log }: KafkaClient, cluster: Cluster): LogReader {
   const ours = async <T>(work: Promise<T>): Promise<T> => {
     try {
       return await work

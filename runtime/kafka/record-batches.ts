@@ -121,13 +121,13 @@ export function decodeRecords(
       active.add(t.producerId)
       t = aborted[++next]
     }
-    if ((attributes & CONTROL) !== 0) {
+    if (count === 0) {
+      counts.emptyBatches++
+    } else if ((attributes & CONTROL) !== 0) {
       counts.markers++
-      if (count > 0 && isAbortMarker(records, at)) active.delete(producerId)
+      if (isAbortMarker(records, at)) active.delete(producerId)
     } else if ((attributes & TRANSACTIONAL) !== 0 && active.has(producerId)) {
       counts.abortedRecords += count
-    } else if (count === 0) {
-      counts.emptyBatches++
     } else {
       counts.records += decodeBatch(source, records, at, onRecord)
     }
