@@ -73,7 +73,7 @@ export function runUnderNode24(script, args, env = process.env) {
     )
   }
   // Killed with SIGKILL, we could pass nothing on: the child looks for itself whether we live.
-  const watch = pathToFileURL(join(here, 'watch-parent.mjs')).href
+  const watch = pathToFileURL(join(here, 'liveness.mjs')).href
   const child = spawn(node, ['--import', watch, script, ...args], { stdio: 'inherit', env })
   return follow(child, node)
 }
