@@ -6,7 +6,7 @@ import type { Pipeline } from '../runtime/pipeline.ts'
 import type { TurnOutcome } from '../runtime/run-connection.ts'
 import { postgresCounts } from '../sinks/postgres/counts.ts'
 import { createPostgresSink } from '../sinks/postgres/sink.ts'
-import { sinkGroup } from '../sinks/main.ts'
+import { sinkGroup } from '../runtime/run-sink.ts'
 import { RunFollower, storedPast } from './settle.ts'
 import type { Ending, Following } from './start.ts'
 

@@ -2,7 +2,7 @@
 import { VENDORS, type VendorId, topicName, RAW_TOPIC, TOPICS } from '../contracts/topics.ts'
 import type { Admin } from '../runtime/kafka/admin.ts'
 import type { Pipeline } from '../runtime/pipeline.ts'
-import { sinkGroup } from '../sinks/main.ts'
+import { sinkGroup } from '../runtime/run-sink.ts'
 import { transformerGroup } from '../transformers/main.ts'
 import type { Connection, ExposureConfig } from './config.ts'
 
