@@ -37,7 +37,7 @@ const isTest = (path: string): boolean => path.startsWith('test/')
 const folderOf = (path: string): string => path.split('/')[0] ?? ''
 
 /** The specifiers a file imports: static, dynamic, re-exported, required, in types. */
-export function importsOf(text: string): string[] {
+function importsOf(text: string): string[] {
   const forms = [
     /^\s*(?:import|export)\s[^'"]*?\bfrom\s*['"]([^'"]+)['"]/gm,
     /^\s*import\s*['"]([^'"]+)['"]/gm,
@@ -47,7 +47,7 @@ export function importsOf(text: string): string[] {
 }
 
 /** A specifier as a path from the root, or null for a package. */
-export function targetOf(path: string, specifier: string): string | null {
+function targetOf(path: string, specifier: string): string | null {
   if (!specifier.startsWith('.')) return null
   const parts = path.split('/').slice(0, -1)
   for (const part of specifier.split('/')) {
@@ -189,7 +189,7 @@ const leftovers: Rule = ({ path, text }) =>
     : []
 
 /** Versions are exact: a range would let two installs of one commit differ. */
-export const exactVersions: Rule = ({ path, text }) => {
+const exactVersions: Rule = ({ path, text }) => {
   if (path !== 'package.json') return []
   const { dependencies, devDependencies, optionalDependencies } = JSON.parse(text) as Record<
     string,
@@ -201,7 +201,7 @@ export const exactVersions: Rule = ({ path, text }) => {
 }
 
 /** Where packages come from is each machine's own matter. */
-export const portableLock: Rule = ({ path, text }) =>
+const portableLock: Rule = ({ path, text }) =>
   path === 'package-lock.json' && /"resolved"\s*:/.test(text)
     ? [`${path}: holds addresses of a registry`]
     : []
