@@ -1,0 +1,370 @@
+// Runs a sink: consume, decode, write, dead-letter what is refused, and only then move on.
+import { FAILURES, type Failure, PipelineError } from '../contracts/errors.ts'
+import type { OpenSink, Rejection, Sink, SinkBatch, SinkRecord } from '../contracts/ports.ts'
+import type { KafkaRecord, OutRecord } from '../contracts/processing.ts'
+import { topicName } from '../contracts/topics.ts'
+import { AVRO_TOPICS, type AvroTopic, type Codecs } from './codecs.ts'
+import { deadLetter } from './dead-letter.ts'
+import type { ErrorReporter, ErrorScope } from './error-reporter.ts'
+import { type ConsumedBatch, type ConsumerControl, runConsumer } from './kafka/consumer.ts'
+import { openPublisher } from './kafka/publisher.ts'
+import { type KafkaSettings, partitionKey } from './kafka/types.ts'
+import { backoff, pause } from './kafka/waiting.ts'
+import type { Logger } from './log.ts'
+
+/** Records handed to a sink at once. */
+export const SINK_BATCH_RECORDS_MAX = 1_000
+const HEARTBEAT_MS = 2_000
+const OPEN_FIRST_MS = 500
+const OPEN_MAX_MS = 30_000
+/** Refusals have no end that could be seen: silent for so long, they count as over. */
+const REFUSALS_QUIET_MS = 3_600_000
+
+export type SinkProgress = {
+  readonly topic: string
+  readonly partition: number
+  /** Everything below is in the store or in the dead-letter topic. */
+  readonly nextOffset: bigint
+  readonly records: number
+}
+
+export type RunSinkOptions = {
+  readonly settings: KafkaSettings
+  readonly sink: Sink
+  readonly codecs: Codecs
+  readonly reporter: Pick<ErrorReporter, 'raise' | 'clear'>
+  readonly log: Logger
+  readonly onProgress?: (progress: SinkProgress) => void
+}
+
+export type RunningSink = {
+  /** Ends the batch under way and closes the store. Bounded; never throws. */
+  stop(): Promise<void>
+}
+
+/** The consumer group of a sink. */
+export const sinkGroup = (prefix: string, name: string): string => `${prefix}sink.${name}`
+
+/**
+ * Opens the store and starts consuming. A store that is away is waited for, reported and cleared,
+ * now and later; nothing is dead-lettered for it.
+ * @throws PipelineError when the store refuses in a way that waiting does not mend
+ */
+export async function runSink(options: RunSinkOptions): Promise<RunningSink> {
+  const { settings, sink, log } = options
+  const stopping = new AbortController()
+  const trouble = createTrouble(options)
+  let store: OpenSink | null = null
+  try {
+    store = await sink.open()
+  } catch (error) {
+    const failure = sinkFailure(error)
+    if (!failure.retriable) throw failure
+    trouble.raise('open', failure)
+  }
+  const publisher = openPublisher(settings, log)
+  let consumer: { stop(): Promise<void> } | null = null
+  const starting = (async () => {
+    store ??= await openInTime(sink, trouble, stopping.signal)
+    if (store === null) return
+    trouble.over('open')
+    const send = (records: readonly OutRecord[]) => publisher.send(records)
+    consumer = await consume(options, store, send, trouble)
+  })()
+  starting.catch((error: unknown) => trouble.raise('open', sinkFailure(error)))
+  return {
+    async stop() {
+      stopping.abort()
+      await starting.catch((error: unknown) => log.debug({ err: error }, 'sink never started'))
+      await consumer?.stop()
+      await publisher.close()
+      await store?.close()
+    },
+  }
+}
+
+/** Tries until the store opens; null when told to stop before that. */
+async function openInTime(
+  sink: Sink,
+  trouble: Trouble,
+  signal: AbortSignal,
+): Promise<OpenSink | null> {
+  const waits = backoff(OPEN_FIRST_MS, OPEN_MAX_MS)
+  // Without end: a store may be away for a night, and then it is wanted.
+  while (!signal.aborted) {
+    await pause(waits.nextMs(), signal)
+    if (signal.aborted) break
+    try {
+      return await sink.open()
+    } catch (error) {
+      trouble.raise('open', sinkFailure(error))
+    }
+  }
+  return null
+}
+
+type Send = (records: readonly OutRecord[]) => Promise<void>
+
+function consume(options: RunSinkOptions, store: OpenSink, send: Send, trouble: Trouble) {
+  const { settings, sink, log } = options
+  const topics = new Map(AVRO_TOPICS.map((topic) => [topicName(settings.prefix, topic), topic]))
+  const writer: Writer = {
+    options,
+    store,
+    send,
+    trouble,
+    topics,
+    compared: new Set(),
+    sent: new Map(),
+  }
+  return runConsumer({
+    settings,
+    groupId: sinkGroup(settings.prefix, sink.name),
+    topics: [...topics.keys()],
+    log,
+    onAssigned() {
+      writer.compared.clear()
+      writer.sent.clear()
+    },
+    onTrouble: (error) => {
+      // What a batch threw has been raised already.
+      if (!trouble.knows(error)) trouble.raise('kafka', error)
+    },
+    onProgress: () => trouble.over('kafka'),
+    onBatch: (batch, control) => onBatch(writer, batch, control),
+  })
+}
+
+type Writer = {
+  readonly options: RunSinkOptions
+  readonly store: OpenSink
+  readonly send: Send
+  readonly trouble: Trouble
+  readonly topics: ReadonlyMap<string, AvroTopic>
+  /** Partitions whose first batch since the last join has been compared with the store. */
+  readonly compared: Set<string>
+  /** Per partition, dead letters of the batch at hand that are sent: a second try leaves them out. */
+  readonly sent: Map<string, Set<bigint>>
+}
+
+async function onBatch(writer: Writer, batch: ConsumedBatch, control: ConsumerControl) {
+  const place = partitionKey(batch.topic, batch.partition)
+  const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
+    const result = await aliveWhile(work(), control)
+    if ('error' in result) throw writer.trouble.raise(place, sinkFailure(result.error))
+    return result.value
+  }
+  const from = await startOf(writer, batch, control, guarded)
+  if (from === null) return
+  for (const slice of slicesOf(batch, from)) {
+    if (!control.isRunning()) return
+    await writeSlice(writer, slice, guarded)
+    writer.trouble.over(place)
+    await control.heartbeat()
+  }
+}
+
+type Guarded = <T>(work: () => Promise<T>) => Promise<T>
+
+/** Where in the batch to begin; null when the partition is read again from further back. */
+async function startOf(
+  { compared, store, options }: Writer,
+  batch: ConsumedBatch,
+  control: ConsumerControl,
+  guarded: Guarded,
+): Promise<bigint | null> {
+  const { topic, partition, firstOffset } = batch
+  const place = partitionKey(topic, partition)
+  if (compared.has(place)) return firstOffset
+  const stored = await guarded(() => store.storedOffset(topic, partition))
+  // Once per join only: holes in the log put the first record behind a perfectly right offset.
+  compared.add(place)
+  if (stored === null) return firstOffset
+  if (stored >= firstOffset) return stored
+  options.log.debug({ topic, partition, stored, firstOffset }, 'the store is behind: reading back')
+  control.seek(topic, partition, stored)
+  return null
+}
+
+/** Cuts a batch to the size of a sink; a batch without records still moves the store's offset. */
+function slicesOf(batch: ConsumedBatch, from: bigint): ConsumedBatch[] {
+  const records = batch.records.filter((record) => record.offset >= from)
+  if (records.length <= SINK_BATCH_RECORDS_MAX) return [{ ...batch, records }]
+  const slices: ConsumedBatch[] = []
+  let firstOffset = batch.firstOffset
+  for (let start = 0; start < records.length; start += SINK_BATCH_RECORDS_MAX) {
+    const nextOffset = records[start + SINK_BATCH_RECORDS_MAX]?.offset ?? batch.nextOffset
+    const part = records.slice(start, start + SINK_BATCH_RECORDS_MAX)
+    slices.push({ ...batch, records: part, firstOffset, nextOffset })
+    firstOffset = nextOffset
+  }
+  return slices
+}
+
+async function writeSlice(writer: Writer, slice: ConsumedBatch, guarded: Guarded): Promise<void> {
+  const { store, options, sent } = writer
+  const { topic, partition, firstOffset, nextOffset } = slice
+  const { records, sources, poison } = await guarded(() => decodeAll(writer, slice))
+  // Dead letters go before the store moves its own offset beyond them.
+  await guarded(() => sendDeadLetters(writer, poison))
+  const batch: SinkBatch = { topic, partition, firstOffset, nextOffset, records }
+  const rejections = await guarded(() => store.write(batch))
+  if (rejections.length > 0) {
+    const refused = rejections.flatMap((rejection) => refusedOf(sources, rejection))
+    await guarded(() => sendDeadLetters(writer, refused))
+    // A store that keeps offsets has stopped before the first rejection; this moves it on.
+    await guarded(() => store.write({ ...batch, records: [] }))
+  }
+  sent.delete(partitionKey(topic, partition))
+  options.onProgress?.({ topic, partition, nextOffset, records: records.length })
+}
+
+type Refused = { readonly record: KafkaRecord; readonly error: PipelineError }
+
+function refusedOf(sources: readonly KafkaRecord[], { index, reason }: Rejection): Refused[] {
+  const record = sources[index]
+  if (record === undefined) return []
+  return [{ record, error: new PipelineError('SINK_REJECTED', 'SINK', reason) }]
+}
+
+async function decodeAll(writer: Writer, slice: ConsumedBatch) {
+  const topic = writer.topics.get(slice.topic)
+  if (topic === undefined) {
+    throw new PipelineError('INTERNAL', 'SINK', `${slice.topic} is not a topic of events`)
+  }
+  const records: SinkRecord[] = []
+  /** As `records`: what each was decoded from. */
+  const sources: KafkaRecord[] = []
+  const poison: Refused[] = []
+  for (const record of slice.records) {
+    try {
+      records.push(await decodeOne(writer.options.codecs, topic, record))
+      sources.push(record)
+    } catch (error) {
+      if (!(error instanceof PipelineError) || error.failure !== 'SERIALIZATION') throw error
+      poison.push({ record, error })
+    }
+  }
+  return { records, sources, poison }
+}
+
+const KINDS = {
+  assets: { kind: 'asset', schemaName: 'Asset' },
+  findings: { kind: 'finding', schemaName: 'Finding' },
+  connectorErrors: { kind: 'connector-error', schemaName: 'ConnectorError' },
+  runs: { kind: 'run', schemaName: 'Run' },
+} as const
+
+async function decodeOne(
+  codecs: Codecs,
+  topic: AvroTopic,
+  { key, offset, timestampMs, value }: KafkaRecord,
+): Promise<SinkRecord> {
+  const { kind, schemaName } = KINDS[topic]
+  const place = { key, offset, timestampMs }
+  if (value === null) return { kind, value: null, ...place }
+  const decoded = await codecs.decodeAny(value)
+  if (decoded.schemaName !== schemaName) {
+    const message = `a ${decoded.schemaName} lies among the ${topic}`
+    throw new PipelineError('SERIALIZATION', 'SINK', message)
+  }
+  return { kind, value: decoded.value, ...place } as SinkRecord
+}
+
+async function sendDeadLetters(writer: Writer, refused: readonly Refused[]): Promise<void> {
+  const { options, sent, send } = writer
+  const [first] = refused
+  if (first === undefined) return
+  const place = partitionKey(first.record.topic, first.record.partition)
+  const done = sent.get(place) ?? new Set<bigint>()
+  sent.set(place, done)
+  const fresh = refused.filter(({ record }) => !done.has(record.offset))
+  await send(
+    fresh.map(({ record, error }) => deadLetter(options.settings.prefix, record, error, 1)),
+  )
+  for (const { record, error } of fresh) {
+    done.add(record.offset)
+    const { topic, partition, key } = record
+    const pointer = { topic, partition, offset: Number(record.offset), key }
+    options.reporter.raise(error, scopeOf(options.sink), pointer)
+  }
+}
+
+const scopeOf = (sink: Sink): ErrorScope => ({
+  connection: null,
+  vendor: null,
+  product: null,
+  stream: null,
+  sink: sink.name,
+  runId: null,
+})
+
+type Outcome<T> = { readonly value: T } | { readonly error: unknown }
+
+/**
+ * Heartbeats while `work` lasts: a slow store must not cost the membership.
+ * @throws only what a heartbeat throws, which must pass as it is
+ */
+async function aliveWhile<T>(work: Promise<T>, control: ConsumerControl): Promise<Outcome<T>> {
+  const settled = work.then(
+    (value): Outcome<T> => ({ value }),
+    (error: unknown): Outcome<T> => ({ error }),
+  )
+  // Bounded by the work itself: every call to a store, registry or broker has a timeout.
+  for (;;) {
+    const timer = new AbortController()
+    const outcome = await Promise.race([settled, pause(HEARTBEAT_MS, timer.signal)])
+    timer.abort()
+    if (outcome !== undefined) return outcome
+    await control.heartbeat()
+  }
+}
+
+const sinkFailure = (error: unknown): PipelineError =>
+  error instanceof PipelineError
+    ? error
+    : new PipelineError('INTERNAL', 'SINK', error instanceof Error ? error.message : 'unknown', {
+        cause: error,
+      })
+
+const REFUSALS: readonly Failure[] = ['SINK_REJECTED', 'SERIALIZATION']
+const LASTING = (Object.keys(FAILURES) as Failure[]).filter(
+  (failure) => !REFUSALS.includes(failure),
+)
+
+type Trouble = {
+  /** Reports it, and gives what to throw so that the batch is tried again in place. */
+  raise(where: string, failure: PipelineError): PipelineError
+  /** It works there; when nothing else is in trouble, what was raised is cleared. */
+  over(where: string): void
+  knows(error: PipelineError): boolean
+}
+
+function createTrouble({ reporter, sink, log }: RunSinkOptions): Trouble {
+  const places = new Set<string>()
+  const known = new WeakSet<PipelineError>()
+  // The process before us may have left a condition open: the first success clears that as well.
+  let dirty = true
+  return {
+    raise(where, failure) {
+      places.add(where)
+      dirty = true
+      reporter.raise(failure, scopeOf(sink))
+      log.debug({ err: failure, where }, 'a sink waits')
+      // Only what is retriable is tried again in place, and this waits for somebody to mend it.
+      const thrown = failure.retriable
+        ? failure
+        : new PipelineError('SINK_UNAVAILABLE', 'SINK', failure.message, { cause: failure })
+      known.add(thrown)
+      return thrown
+    },
+    over(where) {
+      places.delete(where)
+      reporter.clear({ sink: sink.name, failures: REFUSALS, quietMs: REFUSALS_QUIET_MS })
+      if (places.size > 0 || !dirty) return
+      dirty = false
+      reporter.clear({ sink: sink.name, failures: LASTING })
+    },
+    knows: (error) => known.has(error),
+  }
+}

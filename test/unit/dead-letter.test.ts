@@ -1,0 +1,57 @@
+// Dead letters keep the record as it was and say why, briefly and without secrets.
+import { describe, expect, it } from 'vitest'
+import { PipelineError } from '../../contracts/errors.ts'
+import { partitionOf } from '../../contracts/placement.ts'
+import { deadLetter } from '../../runtime/dead-letter.ts'
+
+const record = {
+  topic: 'p.exposure.findings',
+  partition: 3,
+  offset: 9_007_199_254_740_993n,
+  key: 'fnd_1',
+  value: Buffer.from([0, 255, 1]),
+  headers: { 'x-product': 'cortex-xdr' },
+}
+const headersFor = (message: string, violations: string[] = []) =>
+  deadLetter('p.', record, new PipelineError('SINK_REJECTED', 'SINK', message, { violations }), 2)
+    .headers
+
+describe('deadLetter', () => {
+  it('keeps key, bytes and headers, and tells where the record was and why it is here', () => {
+    const error = new PipelineError('SINK_REJECTED', 'SINK', '22003: out of range')
+    expect(deadLetter('p.', record, error, 2)).toEqual({
+      topic: 'p.exposure.dlq',
+      partition: partitionOf('fnd_1', 3),
+      key: 'fnd_1',
+      value: Buffer.from([0, 255, 1]),
+      headers: {
+        'x-product': 'cortex-xdr',
+        'x-dlq-reason': 'SINK_REJECTED',
+        'x-dlq-stage': 'SINK',
+        'x-dlq-error': '22003: out of range',
+        'x-dlq-topic': 'p.exposure.findings',
+        'x-dlq-partition': '3',
+        'x-dlq-offset': '9007199254740993',
+        'x-dlq-attempts': '2',
+      },
+    })
+  })
+
+  it('holds the reason to 1 kB without cutting a character in half', () => {
+    const text = headersFor('é'.repeat(3_000))['x-dlq-error'] ?? ''
+    expect(Buffer.byteLength(text)).toBeLessThanOrEqual(1_000)
+    expect(text).toMatch(/^é+$/)
+    expect(headersFor('a', ['name: is not string'])['x-dlq-error']).toBe('a; name: is not string')
+  })
+
+  it('masks what looks like a secret', () => {
+    for (const text of [
+      'cannot reach postgres://user:canary@host/db',
+      'sent Authorization: Bearer canary',
+      'password=canary refused',
+      '"api_key": "canary"',
+    ]) {
+      expect(headersFor(text)['x-dlq-error']).not.toContain('canary')
+    }
+  })
+})
