@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { type RawFacts, placementKey, rawHeaders, rawKey, runIdOf } from '../contracts/envelope.ts'
 import { PipelineError } from '../contracts/errors.ts'
 import { partitionOf } from '../contracts/placement.ts'
-import type { Chunk, PullEnd, Source } from '../contracts/ports.ts'
+import type { Chunk, PullEnd, RejectedItem, Source } from '../contracts/ports.ts'
 import type { OutRecord } from '../contracts/processing.ts'
 import type { Run, Verdict } from '../contracts/run.ts'
 import { RAW_PARTITIONS, RAW_TOPIC, topicName } from '../contracts/topics.ts'
@@ -13,7 +13,7 @@ import {
   checkpointRecord,
   loadCheckpoints,
 } from './checkpoint.ts'
-import { rejectedItemRecord } from './dead-letter.ts'
+import { deadLetter } from './dead-letter.ts'
 import type { ErrorReporter, ErrorScope } from './error-reporter.ts'
 import type { Session } from './kafka/session.ts'
 import type { Logger } from './log.ts'
@@ -291,8 +291,26 @@ class StreamRun<Client> {
         headers: rawHeaders(facts),
       }
     })
-    const origin = { connection, stream: source.stream, runId, endpoint: chunk.endpoint }
-    return [...units, ...chunk.rejected.map((item) => rejectedItemRecord(prefix, origin, item))]
+    const rejected = chunk.rejected.map((item) => this.#rejected(topic, runId, chunk, item))
+    return [...units, ...rejected]
+  }
+
+  /** An item that is no unit has no place in the raw topic: -1 says that it never was there. */
+  #rejected(topic: string, runId: string, chunk: Chunk<unknown>, item: RejectedItem): OutRecord {
+    const { source, connection } = this.#task
+    const { stream } = source
+    const headers = {
+      'x-connection': connection,
+      'x-stream': stream,
+      'x-run-id': runId,
+      'x-endpoint': chunk.endpoint,
+    }
+    const key = rawKey({ connection, stream, unit: '' })
+    const { violations, body } = item
+    const message = 'an item of the listing lacks what a unit needs'
+    const error = new PipelineError('SCHEMA_VIOLATION', 'PARSE', message, { violations })
+    const record = { topic, partition: -1, offset: -1n, key, value: body, headers }
+    return deadLetter(this.#options.prefix, record, error, 1)
   }
 
   #endRecords(

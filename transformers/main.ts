@@ -3,7 +3,7 @@ import type { PipelineError } from '../contracts/errors.ts'
 import { type RawFacts, streamKey } from '../contracts/envelope.ts'
 import type { KafkaRecord } from '../contracts/processing.ts'
 import { RAW_TOPIC, STATE_TOPIC, VENDORS, type VendorId, topicName } from '../contracts/topics.ts'
-import { deadLetterRecord } from '../runtime/dead-letter.ts'
+import { deadLetter } from '../runtime/dead-letter.ts'
 import { type RunningProcessor, runProcessor } from '../runtime/kafka/processor.ts'
 import type { Pipeline } from '../runtime/pipeline.ts'
 import { createLifecycle } from './lifecycle/processor.ts'
@@ -42,7 +42,7 @@ function startVendor(pipeline: Pipeline, vendor: VendorId): RunningProcessor {
       finding: (value) => codecs.encode('findings', value),
       run: (value) => codecs.encode('runs', value),
     },
-    deadLetter: (record, error) => deadLetterRecord(prefix, record, error, attemptOf(record)),
+    deadLetter: (record, error) => deadLetter(prefix, record, error, attemptOf(record)),
     onDeadLetter: (error, record, facts) =>
       reportDeadLetter(pipeline, vendor, error, record, facts),
     onCommit: ({ stream, events, deadLettered }) => {

@@ -20,7 +20,7 @@ import {
 import type { Run } from '../../contracts/run.ts'
 import { RAW_PARTITIONS } from '../../contracts/topics.ts'
 import { readerType } from '../../runtime/codecs.ts'
-import { deadLetterRecord } from '../../runtime/dead-letter.ts'
+import { deadLetter } from '../../runtime/dead-letter.ts'
 import { createLifecycle } from '../../transformers/lifecycle/processor.ts'
 import type { LifecycleStore, LogEntry } from '../../transformers/lifecycle/state.ts'
 import { TRANSFORMERS } from '../../transformers/transformers.ts'
@@ -52,7 +52,7 @@ export class LifecycleBench {
         finding: (value) => types.findings.toBuffer(value),
         run: (value) => types.runs.toBuffer(value),
       },
-      deadLetter: (record, error) => deadLetterRecord('', record, error),
+      deadLetter: (record, error) => deadLetter('', record, error, 1),
       onDeadLetter: (error) => this.deadLetters.push(error),
       onCleanRun: (end) => this.cleanRuns.push(end.runId),
       onCommit: () => undefined,
