@@ -1,13 +1,12 @@
 // What tests need of the running stack: its addresses, names of their own, and waiting.
 import { randomBytes } from 'node:crypto'
-import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
 import { inject } from 'vitest'
 import type { StackAddresses } from './global-setup.ts'
 
-const POLL_MS = 25
+export { waitFor } from './wait-for.ts'
+
 const CONNECT_TIMEOUT_MS = 15_000
-const WAIT_TIMEOUT_MS = 30_000
 
 /** Addresses of the stack that the test run has started. */
 export function stack(): StackAddresses {
@@ -40,30 +39,4 @@ async function onServer(sql: string): Promise<void> {
   } finally {
     await client.end()
   }
-}
-
-/**
- * Asks until the condition yields something other than false, null or undefined, and returns it.
- * @throws Error naming `what` after `timeoutMs` (default 30 s), with the condition's last error
- */
-export async function waitFor<T>(
-  condition: () => T | Promise<T>,
-  options: { timeoutMs?: number; what: string },
-): Promise<NonNullable<Exclude<T, false>>> {
-  const timeoutMs = options.timeoutMs ?? WAIT_TIMEOUT_MS
-  const deadline = performance.now() + timeoutMs
-  let lastError: unknown
-  do {
-    try {
-      const value = await condition()
-      if (value !== false && value !== null && value !== undefined) {
-        return value as NonNullable<Exclude<T, false>>
-      }
-      lastError = undefined
-    } catch (error) {
-      lastError = error
-    }
-    await pause(POLL_MS)
-  } while (performance.now() < deadline)
-  throw new Error(`${options.what}: not within ${timeoutMs} ms`, { cause: lastError })
 }
