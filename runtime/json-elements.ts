@@ -299,5 +299,10 @@ export function cutObject(head: Buffer): Readonly<Record<string, unknown>> {
     else if (byte === COMMA && depth === 1) lastComma = at
   }
   if (head[0] !== OPEN_OBJECT || lastComma === -1) return {}
-  return JSON.parse(`${head.subarray(0, lastComma).toString('utf8')}}`) as Record<string, unknown>
+  try {
+    const whole = `${head.subarray(0, lastComma).toString('utf8')}}`
+    return JSON.parse(whole) as Record<string, unknown>
+  } catch {
+    return {}
+  }
 }
