@@ -1,0 +1,47 @@
+// A Cortex connection as exposure.yaml describes it: one API key for XDR, Xpanse and Cortex Cloud.
+import { z } from 'zod'
+import {
+  commonConnection,
+  duration,
+  pastedUrl,
+  streamsOf,
+  withScheme,
+} from '../../runtime/connection-config.ts'
+import { secretReference } from '../../runtime/environment.ts'
+
+export const CORTEX_STREAMS = ['xdr.endpoints', 'cloud.assets', 'cloud.findings'] as const
+
+const DAY_MS = 86_400_000
+/** The vendor allows 10 in a second for the whole tenant. */
+const REQUESTS_PER_SECOND = 8
+const CONCURRENT_MAX = 4
+
+export const cortexConnection = z.strictObject({
+  ...commonConnection,
+  type: z.literal('cortex'),
+  /** Address of the tenant, with or without `api-`, also the console's. */
+  url: pastedUrl.transform(cortexUrlOf),
+  apiKey: secretReference,
+  /** The number in the ID column of the key table, or a reference to it. */
+  apiKeyId: z.union([z.int().min(0), z.string().regex(/^\d{1,18}$/), secretReference]),
+  securityLevel: z.enum(['standard', 'advanced']).default('standard'),
+  requestsPerSecond: z.int().min(1).max(1_000).default(REQUESTS_PER_SECOND),
+  concurrency: z.int().min(1).max(64).default(CONCURRENT_MAX),
+  /** How far back the findings query looks, in ms. Default 30 d. */
+  findingsWindow: duration.default(30 * DAY_MS),
+  streams: streamsOf(CORTEX_STREAMS),
+})
+
+export type CortexConnection = z.infer<typeof cortexConnection>
+export type SecurityLevel = CortexConnection['securityLevel']
+
+const VENDOR_HOST = /\.paloaltonetworks\.com$/
+
+/** `acme.xdr.us.paloaltonetworks.com/home` becomes `https://api-acme.xdr.us.paloaltonetworks.com`. */
+function cortexUrlOf(text: string): string {
+  const url = new URL(withScheme(text))
+  if (!VENDOR_HOST.test(url.hostname)) return (url.origin + url.pathname).replace(/\/+$/, '')
+  // Added once only: api-api-... is a name that nobody can resolve.
+  if (!url.hostname.startsWith('api-')) url.hostname = `api-${url.hostname}`
+  return url.origin
+}

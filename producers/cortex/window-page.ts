@@ -1,0 +1,45 @@
+// One page of a listing with search_from and search_to: its elements, and the total it declares.
+import type { PullContext } from '../../contracts/ports.ts'
+import { type PageElement, missingList, pageElements } from '../../runtime/http-elements.ts'
+import { type OffsetPageEnd, isObject } from '../../runtime/offset-listing.ts'
+import type { CortexClient } from './client.ts'
+
+export type WindowRequest = {
+  readonly path: string
+  /** The whole `request_data`. */
+  readonly data: Readonly<Record<string, unknown>>
+  /** Path of the list in the answer. */
+  readonly at: readonly string[]
+  /** Path of the total in the answer. */
+  readonly totalAt: readonly string[]
+}
+
+export async function* windowPage(
+  client: CortexClient,
+  request: WindowRequest,
+  context: Pick<PullContext, 'signal' | 'nowMs'>,
+): AsyncGenerator<PageElement, OffsetPageEnd> {
+  const end = yield* pageElements(client.http, {
+    method: 'POST',
+    path: request.path,
+    options: { body: { request_data: request.data }, signal: context.signal },
+    at: request.at,
+    nowMs: context.nowMs,
+    verify: ({ beside }) => {
+      // A list that is null is an empty one; a list that is not there is another answer.
+      if (!beside.found && memberAt(beside.value, request.at) !== null)
+        throw missingList(request.at)
+    },
+  })
+  return { total: countOf(memberAt(end.beside.value, request.totalAt)), count: end.count }
+}
+
+/** The member at `path`; undefined when a step of it is missing. */
+export const memberAt = (value: unknown, path: readonly string[]): unknown =>
+  path.reduce<unknown>((member, key) => (isObject(member) ? member[key] : undefined), value)
+
+/** A count, written as a number or as text; null for anything else. */
+export function countOf(value: unknown): number | null {
+  const count = typeof value === 'string' && /^\d{1,12}$/.test(value) ? Number(value) : value
+  return Number.isSafeInteger(count) && Number(count) >= 0 ? Number(count) : null
+}

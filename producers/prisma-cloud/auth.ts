@@ -1,0 +1,101 @@
+// The log-in session: one login however many calls wait, renewed before it ends or after a 401.
+import { z } from 'zod'
+import { PipelineError } from '../../contracts/errors.ts'
+import type { HttpHeaders } from '../../runtime/http-transport.ts'
+
+/**
+ * `{"message":"login_successful","token":"<JWT>","customerNames":[{"customerName":"..","prismaId":".."}]}`
+ * @see https://pan.dev/prisma-cloud/api/cspm/app-login/ (read 2026-11)
+ */
+const loginAnswer = z.looseObject({
+  message: z.string().nullish().catch(null),
+  token: z.string().min(1).nullish().catch(null),
+  customerNames: z
+    .array(z.looseObject({ prismaId: z.string().nullish().catch(null) }))
+    .nullish()
+    .catch(null),
+})
+
+export type Session = {
+  /** Headers with a valid token; logs in when there is none. @throws PipelineError stage AUTH */
+  headers(): Promise<HttpHeaders>
+  /** After a 401: logs in once, unless that has happened since `used` was given out. */
+  renew(used: HttpHeaders): Promise<void>
+  /** The tenant's id as the login tells it; null when it does not. */
+  prismaId(): Promise<string | null>
+  /** The tokens of now and before, to be kept out of texts. */
+  secrets(): readonly string[]
+}
+
+export const TOKEN_HEADER = 'x-redlock-auth'
+const TTL_MS_DEFAULT = 600_000
+/** Of the lifetime, after which a new login is made: 480 s of the usual 600. */
+const RENEW_SHARE = 0.8
+const SECRETS_MAX = 4
+
+type LoggedIn = {
+  readonly token: string
+  readonly prismaId: string | null
+  readonly renewAtMs: number
+}
+
+/** `login` makes one call and returns the parsed body. */
+export function createSession(login: () => Promise<unknown>, nowMs: () => number): Session {
+  let current: LoggedIn | null = null
+  let pending: Promise<LoggedIn> | null = null
+  const tokens: string[] = []
+
+  const logIn = (): Promise<LoggedIn> => {
+    // Whoever comes while one login is on its way waits for that one.
+    pending ??= login()
+      .then((body) => {
+        current = loggedIn(body, nowMs())
+        tokens.unshift(current.token)
+        tokens.length = Math.min(tokens.length, SECRETS_MAX)
+        return current
+      })
+      .finally(() => {
+        pending = null
+      })
+    return pending
+  }
+  const valid = (): Promise<LoggedIn> =>
+    current !== null && nowMs() < current.renewAtMs ? Promise.resolve(current) : logIn()
+
+  return {
+    headers: async () => ({ [TOKEN_HEADER]: (await valid()).token }),
+    renew: async (used) => {
+      if (current !== null && used[TOKEN_HEADER] !== current.token) return
+      current = null
+      await logIn()
+    },
+    prismaId: async () => (await valid()).prismaId,
+    secrets: () => tokens,
+  }
+}
+
+function loggedIn(body: unknown, nowMs: number): LoggedIn {
+  const answer = loginAnswer.safeParse(body)
+  const token = answer.success ? answer.data.token : null
+  if (typeof token !== 'string') {
+    const reason = (answer.success ? answer.data.message : null) ?? 'no reason given'
+    const message = `the login gave no token: ${reason.slice(0, 200)}`
+    throw new PipelineError('AUTHORIZATION_FAILURE', 'AUTH', message)
+  }
+  const prismaId = answer.data?.customerNames?.[0]?.prismaId ?? null
+  return { token, prismaId, renewAtMs: nowMs + lifetimeMs(token, nowMs) * RENEW_SHARE }
+}
+
+const jwtClaims = z.looseObject({ iat: z.number().optional(), exp: z.number() })
+
+/** From the token's own times where it has them; by its clock, which need not be ours. */
+export function lifetimeMs(token: string, nowMs: number): number {
+  try {
+    const payload = Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8')
+    const { iat, exp } = jwtClaims.parse(JSON.parse(payload))
+    const ms = exp * 1_000 - (iat === undefined ? nowMs : iat * 1_000)
+    return ms > 0 ? Math.min(ms, TTL_MS_DEFAULT) : TTL_MS_DEFAULT
+  } catch {
+    return TTL_MS_DEFAULT
+  }
+}

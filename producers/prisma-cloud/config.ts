@@ -1,0 +1,54 @@
+// A Prisma Cloud connection as exposure.yaml describes it: one access key for CSPM and Compute.
+import { z } from 'zod'
+import {
+  commonConnection,
+  pastedUrl,
+  streamsOf,
+  withScheme,
+} from '../../runtime/connection-config.ts'
+import { secretReference } from '../../runtime/environment.ts'
+
+export const PRISMA_CLOUD_STREAMS = ['compute.hosts'] as const
+
+/** The vendor caps a page at 50 records and allows 30 requests in 30 s per listing. */
+const PAGE_SIZE_MAX = 50
+const REQUESTS_PER_30S = 28
+
+export const prismaCloudConnection = z.strictObject({
+  ...commonConnection,
+  type: z.literal('prisma-cloud'),
+  /** API or console address of the stack; the console's `app` becomes `api`. */
+  url: pastedUrl.transform(cspmUrlOf),
+  accessKeyId: secretReference,
+  secretKey: secretReference,
+  /** Path to Console of Compute; default: as the tenant itself says. */
+  computeUrl: pastedUrl.transform(baseUrlOf).optional(),
+  /** Version in the paths of Compute. Default v1: the console's newest. */
+  computeVersion: z
+    .string()
+    .regex(/^v\d{1,3}(\.\d{1,3})?$/, 'must be like v1 or v34.04')
+    .default('v1'),
+  /** Records per page; fewer where hosts carry very many findings. */
+  pageSize: z.int().min(1).max(PAGE_SIZE_MAX).default(PAGE_SIZE_MAX),
+  /** Requests per listing in any 30 s; below the vendor's 30, for others who use the key. */
+  computeRequestsPer30s: z.int().min(1).max(100_000).default(REQUESTS_PER_30S),
+  streams: streamsOf(PRISMA_CLOUD_STREAMS),
+})
+
+export type PrismaCloudConnection = z.infer<typeof prismaCloudConnection>
+
+const VENDOR_HOST = /\.prismacloud\.(io|cn)$/
+
+/** `https://app2.eu.prismacloud.io/home` becomes `https://api2.eu.prismacloud.io`. */
+function cspmUrlOf(text: string): string {
+  const url = new URL(withScheme(text))
+  if (!VENDOR_HOST.test(url.hostname)) return baseUrlOf(text)
+  url.hostname = url.hostname.replace(/^app(?=\d*\.)/, 'api')
+  return url.origin
+}
+
+/** Scheme, host and path, without slash at the end, query and fragment. */
+function baseUrlOf(text: string): string {
+  const url = new URL(withScheme(text))
+  return (url.origin + url.pathname).replace(/\/+$/, '')
+}
