@@ -9,10 +9,10 @@ import type { SiteStats } from './stats.ts'
 import type { Truth } from './truth.ts'
 
 export type ControlActions = {
-  truth(): Truth
+  readonly truth: () => Truth
   readonly faults: FaultControl
-  evolve(steps?: number): number
-  stats(): { readonly sites: readonly SiteStats[] }
+  readonly evolve: (steps?: number) => number
+  readonly stats: () => { readonly sites: readonly SiteStats[] }
 }
 
 const evolveBody = z.object({ steps: z.int().min(1).optional() })
@@ -28,7 +28,7 @@ const provokeBody = z.strictObject({
 export function startControl(port: number, actions: ControlActions): Promise<RunningSite> {
   return listen(port, async (request: IncomingMessage, response: ServerResponse) => {
     const body = await readBody(request)
-    const { pathname } = new URL(request.url ?? '/', 'http://simulator')
+    const { pathname } = new URL(`http://simulator${request.url ?? '/'}`)
     const route = `${request.method ?? 'GET'} ${pathname}`
     const answer = answerOf(route, body ?? Buffer.alloc(0), actions)
     await deliver(response, answer, null, request.headers['accept-encoding'] ?? '')

@@ -40,7 +40,7 @@ export function evolve(estate: Estate): Estate {
     nowMs,
     nextSerial: estate.nextSerial + coming,
     epss: movedEpss(estate, random),
-    machines: byHostname([...settleOne(aged, step), ...added]),
+    machines: byHostname([...settleOne(estate.machines, aged, step), ...added]),
   }
 }
 
@@ -77,19 +77,33 @@ function settle(random: Random, exposures: readonly Exposure[]): Exposure[] {
   })
 }
 
-/** Chance leaves small estates unchanged for long: one open weakness is fixed in every step. */
-function settleOne(machines: readonly Machine[], step: number): Machine[] {
-  const candidates = machines.filter((m) => m.exposures.some((e) => e.open && e.inCompute))
+/**
+ * Chance leaves small estates unchanged for long: in every step one weakness that Compute shows,
+ * and showed before, is fixed.
+ */
+function settleOne(before: readonly Machine[], after: readonly Machine[], step: number): Machine[] {
+  const earlier = new Map(before.map((m) => [m.serial, m]))
+  const candidates = after.flatMap((m) => {
+    const shownBefore = shownIds(earlier.get(m.serial))
+    const id = [...shownIds(m)].find((shown) => shownBefore.has(shown))
+    return id === undefined ? [] : [{ serial: m.serial, id }]
+  })
   const chosen = candidates[step % Math.max(1, candidates.length)]
-  const fixed = chosen?.exposures.find((e) => e.open && e.inCompute)?.weakness.id
-  return machines.map((m) =>
-    m !== chosen
+  return after.map((m) =>
+    m.serial !== chosen?.serial
       ? m
       : {
           ...m,
-          exposures: m.exposures.map((e) => (e.weakness.id === fixed ? { ...e, open: false } : e)),
+          exposures: m.exposures.map((e) =>
+            e.weakness.id === chosen.id ? { ...e, open: false } : e,
+          ),
         },
   )
+}
+
+function shownIds(machine: Machine | undefined): Set<string> {
+  if (machine === undefined || !machine.inCompute) return new Set()
+  return new Set(machine.exposures.filter((e) => e.open && e.inCompute).map((e) => e.weakness.id))
 }
 
 function movedEpss(estate: Estate, random: Random): Map<string, number> {

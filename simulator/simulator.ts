@@ -61,12 +61,13 @@ export type Simulator = {
   readonly cortex: readonly [CortexAccess, CortexAccess]
   /** Serves truth, faults, evolve and stats to other processes. */
   readonly controlUrl: string
-  truth(): Truth
+  readonly truth: () => Truth
   readonly faults: FaultControl
   /** Moves the estate on by `steps` hours, 1 by default; returns its step. */
-  evolve(steps?: number): number
-  stats(): Stats
-  stop(): Promise<void>
+  readonly evolve: (steps?: number) => number
+  readonly stats: () => Stats
+  /** Breaks what is under way; a second call does nothing more. */
+  readonly stop: () => Promise<void>
 }
 
 const TOKEN_TTL_MS = 600_000
@@ -107,8 +108,10 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     started.push(site)
     return site.url
   }
+  let stopping: Promise<unknown> | null = null
   const stop = async () => {
-    await Promise.all(started.map((site) => site.stop()))
+    stopping ??= Promise.all(started.map((site) => site.stop()))
+    await stopping
   }
   try {
     const urls: string[] = []

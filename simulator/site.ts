@@ -100,7 +100,7 @@ async function serve(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const url = new URL(request.url ?? '/', 'http://simulator')
+  const url = new URL(`http://simulator${request.url ?? '/'}`)
   const method = request.method ?? 'GET'
   const path = url.pathname.length > 1 ? url.pathname.replace(/\/$/, '') : url.pathname
   const endpoint = site.find(method, path)
