@@ -1,6 +1,6 @@
 // Starts one stack for all projects that need one, and takes it down after the last of them.
-import { mkdirSync, rmSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import type { TestProject } from 'vitest/node'
 import { startStack, type RunningStack } from '../../stack/stack.ts'
 
@@ -21,7 +21,8 @@ type Shared = { users: number; starting: Promise<RunningStack> }
 // Each project loads this file for itself, so that only the process can hold what they share.
 const SHARED = Symbol.for('exposure.test-stack')
 const holder = globalThis as { [SHARED]?: Shared }
-const dataDir = resolve(import.meta.dirname, '../../.exposure', `test-${process.pid}`)
+const home = resolve(import.meta.dirname, '../../.exposure')
+const dataDir = join(home, `test-${process.pid}`)
 
 /** Starts the stack, or joins the one another project has started. */
 export async function setup(project: TestProject): Promise<void> {
@@ -40,13 +41,35 @@ export async function teardown(): Promise<void> {
   if (shared.users > 0) return
   delete holder[SHARED]
   try {
-    await (await shared.starting).stop()
+    // One that did not start has said so in setup, and has left nothing to stop.
+    const stack = await shared.starting.catch(() => null)
+    await stack?.stop()
   } finally {
     rmSync(dataDir, { recursive: true, force: true })
   }
 }
 
 function start(): Promise<RunningStack> {
+  removeAbandoned()
   mkdirSync(dataDir, { recursive: true })
   return startStack({ dataDir, fresh: true, log: (line) => console.error(line) })
+}
+
+/** Data of test runs that were killed. */
+function removeAbandoned(): void {
+  mkdirSync(home, { recursive: true })
+  for (const name of readdirSync(home)) {
+    const pid = /^test-(\d+)$/.exec(name)?.[1]
+    if (pid === undefined || isAlive(Number(pid))) continue
+    rmSync(join(home, name), { recursive: true, force: true })
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    // Another user's process is one all the same.
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
 }
