@@ -93,7 +93,8 @@ async function applyTopics(
   if (missing.length > 0) {
     await admin.createTopics({
       timeout: CREATE_TIMEOUT_MS,
-      waitForLeaders: true,
+      // It fails for topics not known yet, instead of waiting for them; becomesKnown() waits.
+      waitForLeaders: false,
       topics: missing.map(({ name, partitions, config }) => ({
         topic: name,
         numPartitions: partitions,
@@ -189,7 +190,7 @@ async function lagOf(
 
 async function deleteTopics(admin: KafkaAdmin, topics: readonly string[]): Promise<void> {
   const existing = new Set(await admin.listTopics())
-  const present = topics.filter((topic) => existing.has(topic))
+  const present = [...new Set(topics)].filter((topic) => existing.has(topic))
   if (present.length === 0) return
   await admin.deleteTopics({ topics: present, timeout: CREATE_TIMEOUT_MS })
 }

@@ -25,15 +25,19 @@ const DONE_TIMEOUT_MS = 90_000
 type Scene = { readonly job: WorkerJob; readonly input: ReturnType<typeof countingInput> }
 
 /** Topics of one scene, its input written: half idempotent, half in a transaction with markers. */
-async function prepare(world: World): Promise<Scene> {
+async function prepare(
+  world: World,
+  partitions = INPUT_PARTITIONS,
+  chunkRecordsMax = CHUNK_RECORDS_MAX,
+): Promise<Scene> {
   const name = randomName()
-  const input = await world.topic(`${name}.in`, INPUT_PARTITIONS)
-  const state = await world.topic(`${name}.state`, INPUT_PARTITIONS, {
+  const input = await world.topic(`${name}.in`, partitions)
+  const state = await world.topic(`${name}.state`, partitions, {
     'cleanup.policy': 'compact',
   })
   const out = await world.topic(`${name}.out`, OUT_PARTITIONS)
   const tallies = await world.topic(`${name}.tallies`, 1)
-  const records = countingInput(input, INPUT_PARTITIONS, UNITS, RUNS)
+  const records = countingInput(input, partitions, UNITS, RUNS)
   const half = Math.floor(records.length / 2)
   const publisher = openPublisher(world.settings, testLog)
   await publisher.send(records.slice(0, half))
@@ -44,7 +48,6 @@ async function prepare(world: World): Promise<Scene> {
   await session.close()
   const groupId = `${world.settings.prefix}${name}.group`
   const { settings } = world
-  const chunkRecordsMax = CHUNK_RECORDS_MAX
   return { input: records, job: { settings, groupId, input, state, out, tallies, chunkRecordsMax } }
 }
 
@@ -106,6 +109,25 @@ describe('a worker that is killed', () => {
     const world = await openWorld()
     const points = FAILPOINTS.flatMap((name) => [`${name}:1`, `${name}:3`])
     await together(points.map((point) => () => killAt(world, point)))
+  })
+})
+
+describe('a control record whose walk takes several transactions', () => {
+  it('is walked to its end by the heir of a worker that dies between two of them', async () => {
+    const world = await openWorld()
+    const scene = await prepare(world, 1, 1_000)
+    // Commits: the first run, its end, the second run, then its end in steps of five closures.
+    const victim = startWorker(scene.job, 'session.committed:5')
+    expect(await victim.ended).toMatchObject({ signal: 'SIGKILL' })
+    const { records } = await world.readAll(scene.job.out)
+    const resolved = records.filter(({ headers }) => headers['type'] === 'RESOLVED')
+    expect(resolved).toHaveLength(10)
+    expect((await world.readAll(scene.job.tallies)).records).toHaveLength(1)
+    const heir = startWorker(scene.job)
+    await caughtUp(world, scene.job, [heir])
+    heir.process.kill('SIGTERM')
+    expect(await heir.ended).toMatchObject({ code: 0 })
+    await expectExact(world, scene)
   })
 })
 

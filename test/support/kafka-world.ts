@@ -16,7 +16,7 @@ export type World = {
   readonly client: KafkaClient
   readonly admin: Admin
   readonly reader: LogReader
-  /** A topic that this test alone has; its complete name. */
+  /** A topic that this test alone has, or its new settings; its complete name. */
   topic(name: string, partitions: number, config?: Record<string, string>): Promise<string>
   /** Every committed record of all partitions, and what the reader met on the way. */
   readAll(topic: string): Promise<{ records: KafkaRecord[]; results: ReadResult[] }>
