@@ -58,7 +58,7 @@ export function observe(stream: string, unit: unknown): Observation {
   return observation
 }
 
-/** Strictly valid by zod and by Avro: no field missing, none too many, no text that changes on the way. */
+/** Strictly valid by zod and by Avro: no field missing or too many, no text changed on the way. */
 export function expectValid(observation: Observation): void {
   for (const state of observation.assets) {
     expect(assetState.safeParse(state).error).toBeUndefined()
