@@ -1,4 +1,4 @@
-// The registered schemas: written as generated, readable by older and newer readers, equal to zod's.
+// The registered schemas: as generated, readable by older and newer readers, equal to zod.
 import { readFileSync, readdirSync } from 'node:fs'
 import avsc from 'avsc'
 import fc from 'fast-check'
