@@ -1,0 +1,49 @@
+// Runs the named benchmarks: npm run bench -- W1. Prints a table and JSON, keeps the JSON.
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { environment } from '../runtime/environment.ts'
+import { startStack } from '../stack/stack.ts'
+import type { Benchmark } from './measurement.ts'
+import { measureW1 } from './w1.ts'
+
+const BENCHMARKS: ReadonlyMap<string, { readonly says: string; readonly run: Benchmark }> = new Map(
+  [['W1', { says: '200,000 JSON records of 1.9 kB to Avro, exactly once', run: measureW1 }]],
+)
+
+const root = resolve(import.meta.dirname, '..')
+
+async function measure(name: string): Promise<void> {
+  const benchmark = BENCHMARKS.get(name)
+  if (benchmark === undefined) {
+    const known = [...BENCHMARKS].map(([key, { says }]) => `  ${key}  ${says}`).join('\n')
+    console.error(`no benchmark ${name || '(none named)'}; there are\n${known}`)
+    process.exitCode = 2
+    return
+  }
+  const given = environment('EXPOSURE_KAFKA_BROKERS')
+  const dataDir = join(root, '.exposure/bench-stack')
+  const log = (line: string): void => console.error(line)
+  const stack = given === undefined ? await startStack({ dataDir, fresh: true, log }) : null
+  try {
+    const measurements = await benchmark.run(stack?.brokers ?? (given ?? '').split(','))
+    console.error(`${name}: ${benchmark.says}`)
+    console.table(
+      measurements.map((m) => ({
+        what: m.what,
+        'records/s': Math.round(m.recordsPerSecond),
+        seconds: Number(m.seconds.toFixed(2)),
+        'CPU seconds': Number(m.cpuSeconds.toFixed(2)),
+        'CPU us/record': Math.round((m.cpuSeconds / m.records) * 1e6),
+        'peak RSS MB': Math.round(m.peakRssBytes / 2 ** 20),
+      })),
+    )
+    const json = JSON.stringify({ name, node: process.version, measurements }, null, 2)
+    console.log(json)
+    mkdirSync(join(root, '.exposure/bench'), { recursive: true })
+    writeFileSync(join(root, '.exposure/bench', `${name}.json`), `${json}\n`)
+  } finally {
+    await stack?.stop()
+  }
+}
+
+await measure(process.argv[2] ?? '')

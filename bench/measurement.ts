@@ -1,0 +1,13 @@
+// What every benchmark yields.
+
+/** One measurement of a benchmark. */
+export type Measurement = {
+  readonly what: string
+  readonly records: number
+  readonly seconds: number
+  readonly recordsPerSecond: number
+  /** User and system time of the measuring process. */
+  readonly cpuSeconds: number
+  readonly peakRssBytes: number
+}
+export type Benchmark = (brokers: readonly string[]) => Promise<Measurement[]>
