@@ -34,6 +34,8 @@ export type SimulatorOptions = {
   readonly rateLimits?: boolean
   /** Life of a Prisma Cloud token. Default 600,000. */
   readonly tokenTtlMs?: number
+  /** When the Cortex keys end, epoch milliseconds. Default: never. */
+  readonly cortexKeysEndMs?: number
   /** PENDING answers before an XQL result. Default 2. */
   readonly xqlPendingPolls?: number
   /** Field names of Cortex assets. Default `live`. */
@@ -83,7 +85,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
   const files = readPageFiles(options.files ?? {})
   let estate = createEstate(options.seed, options.machines)
   const world: World = { estate: () => estate, files }
-  const keys = createKeys(options.seed)
+  const keys = createKeys(options.seed, options.cortexKeysEndMs ?? null)
   const tenants = { prisma: keys.prismaId, cortex: TENANT_NAMES }
   const faults = createFaults()
   const sites = createSites(options, world, keys)
@@ -124,8 +126,8 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     return {
       prisma: { url: prismaUrl, ...keys.prisma, prismaId: keys.prismaId },
       cortex: [
-        { url: firstUrl, ...keys.cortex[0], tenant: TENANT_NAMES[0] },
-        { url: secondUrl, ...keys.cortex[1], tenant: TENANT_NAMES[1] },
+        { url: firstUrl, ...accessOf(keys.cortex[0]), tenant: TENANT_NAMES[0] },
+        { url: secondUrl, ...accessOf(keys.cortex[1]), tenant: TENANT_NAMES[1] },
       ],
       controlUrl,
       ...actions,
@@ -150,8 +152,14 @@ type Keys = {
   readonly cortex: readonly [ApiKey, ApiKey]
 }
 
+const accessOf = ({ apiKey, apiKeyId, securityLevel }: ApiKey) => ({
+  apiKey,
+  apiKeyId,
+  securityLevel,
+})
+
 /** Keys that nobody can take for real ones. */
-function createKeys(seed: number): Keys {
+function createKeys(seed: number, endsMs: number | null): Keys {
   const random = createRandom(`${seed}/keys`)
   return {
     prisma: {
@@ -164,11 +172,13 @@ function createKeys(seed: number): Keys {
         apiKey: `simulated-standard-key-${random.hex(32)}`,
         apiKeyId: 12,
         securityLevel: 'standard',
+        endsMs,
       },
       {
         apiKey: `simulated-advanced-key-${random.hex(96)}`,
         apiKeyId: 34,
         securityLevel: 'advanced',
+        endsMs,
       },
     ],
   }

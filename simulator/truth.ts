@@ -38,6 +38,7 @@ export type TrueFinding = {
   /** Sorted. */
   readonly versions: readonly string[]
   readonly severityId: number
+  /** Sorted as text. */
   readonly fixVersions: readonly string[]
   /** Null: not scored. */
   readonly cvss: number | null
@@ -170,7 +171,7 @@ function factsOf(machine: Machine, { weakness, packageName, versions }: Exposure
     packageName,
     versions: versions.toSorted(),
     severityId: weakness.severityId,
-    fixVersions: fixVersions(weakness, packageType),
+    fixVersions: fixVersions(weakness, packageType).toSorted(),
     cvss: weakness.cvss,
   }
 }

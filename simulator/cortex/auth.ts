@@ -7,6 +7,8 @@ export type ApiKey = {
   readonly apiKey: string
   readonly apiKeyId: number
   readonly securityLevel: SecurityLevel
+  /** Epoch milliseconds; null: it does not end. */
+  readonly endsMs: number | null
 }
 
 /** Clocks may differ by this much. */
@@ -29,6 +31,7 @@ export function createKeyCheck(key: ApiKey): KeyCheck {
   return (headers, nowMs, level = key.securityLevel) => {
     const given = one(headers['authorization'])
     if (one(headers['x-xdr-auth-id']) !== String(key.apiKeyId)) return false
+    if (key.endsMs !== null && nowMs >= key.endsMs) return false
     if (level === 'standard') return same(given, key.apiKey)
     const nonce = one(headers['x-xdr-nonce'])
     const timestamp = one(headers['x-xdr-timestamp'])

@@ -74,6 +74,10 @@ function routes(options: CortexOptions): Map<string, Endpoint> {
     ['POST /api_keys/validate', validate],
     ['GET /api_keys/validate', validate],
     [
+      `POST ${v1}/api_keys/get_api_keys`,
+      endpointOf('api-keys.list', [], () => json(200, keyList(options.key))),
+    ],
+    [
       `GET ${v1}/healthcheck`,
       endpointOf('healthcheck', [], () => json(200, { status: 'available' })),
     ],
@@ -101,6 +105,25 @@ function routes(options: CortexOptions): Map<string, Endpoint> {
     [`POST ${v1}/xql/get_datasets`, endpointOf('xql.datasets', [], xql.datasets)],
   ])
 }
+
+/** The one key of the tenant, without its secret. */
+const keyList = ({ apiKeyId, securityLevel, endsMs }: ApiKey) => ({
+  reply: {
+    DATA: [
+      {
+        id: apiKeyId,
+        creation_time: 1_740_000_000_000,
+        user_name: 'Simulated Reader',
+        roles: ['Viewer'],
+        security_level: securityLevel.toUpperCase(),
+        comment: '',
+        expiration: endsMs,
+      },
+    ],
+    FILTER_COUNT: 1,
+    TOTAL_COUNT: 1,
+  },
+})
 
 /** Ends of licences come in three forms: 0, a number, a text. */
 const tenantInfo = (name: string) => ({

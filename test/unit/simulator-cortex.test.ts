@@ -55,13 +55,25 @@ describe('keys', () => {
     const apiKey = 'k'
     const nowMs = 1_700_000_000_000
     const accepts = (skewMs: number) => {
-      const check = createKeyCheck({ apiKey, apiKeyId: 7, securityLevel: 'advanced' })
+      const key = { apiKey, apiKeyId: 7, securityLevel: 'advanced', endsMs: null } as const
+      const check = createKeyCheck(key)
       const [nonce, timestamp] = ['n'.repeat(64), String(nowMs + skewMs)]
       const authorization = advancedHash(apiKey, nonce, timestamp)
       const stamp = { 'x-xdr-nonce': nonce, 'x-xdr-timestamp': timestamp }
       return check({ authorization, 'x-xdr-auth-id': '7', ...stamp }, nowMs)
     }
     expect([300_000, 300_001, -300_000, -300_001].map(accepts)).toEqual([true, false, true, false])
+  })
+
+  it('tells when a key ends, and refuses it from then on', async () => {
+    let nowMs = 1_750_000_000_000
+    const endsMs = nowMs + 1
+    const simulator = await runSimulator({ clock: () => nowMs, cortexKeysEndMs: endsMs })
+    const list = () => askCortex(simulator.cortex[0], 'api_keys/get_api_keys')
+    const [key] = JSON.parse((await list()).text).reply.DATA
+    expect([key.id, key.expiration]).toEqual([12, endsMs])
+    nowMs += 1
+    expect((await list()).status).toBe(401)
   })
 
   it('refuses an Advanced key sent as if it were a Standard one', async () => {

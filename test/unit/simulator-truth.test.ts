@@ -66,7 +66,7 @@ function hostFindings(host: Row, tenant: string): Finding[] {
     versions: [text(v['packageVersion'])],
     severityId: SEVERITIES[text(v['severity'])] ?? 0,
     fixVersions: text(v['status']).startsWith('fixed in ')
-      ? text(v['status']).slice('fixed in '.length).split(', ')
+      ? text(v['status']).slice('fixed in '.length).split(', ').toSorted()
       : [],
     cvss: v['cvss'] === 0 && v['vecStr'] === '' ? null : Number(v['cvss']),
   }))
@@ -166,7 +166,7 @@ function rowFinding(row: Row, tenant: string): Finding {
     packageName: text(facts['xdm.software_package.id']),
     versions: [text(facts['xdm.software_package.version'])],
     severityId: word === null ? bandOf(cvss ?? 0) : (SEVERITIES[text(word).toLowerCase()] ?? 0),
-    fixVersions: facts['xdm.vulnerability.fix_versions'] as string[],
+    fixVersions: (facts['xdm.vulnerability.fix_versions'] as string[]).toSorted(),
     cvss,
   }
 }
