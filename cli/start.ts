@@ -140,7 +140,7 @@ function tellWhere(stack: RunningStack, config: ExposureConfig): void {
   const schema = config.sinks.postgres?.schema ?? 'exposure'
   say(`brokers:  ${config.kafka.brokers.join(', ')} (${stack.how.kafka})`)
   say(`registry: ${config.registry.url} (${stack.how.registry})`)
-  say(`database: psql ${stack.postgresUrl} (${stack.how.postgres})`)
+  say(`database: psql ${shownUrl(stack)} (${stack.how.postgres})`)
   say('three queries worth trying:')
   say(`  select severity, count(*) from ${schema}.finding where status = 'OPEN' group by 1;`)
   say(
@@ -151,6 +151,14 @@ function tellWhere(stack: RunningStack, config: ExposureConfig): void {
     `  select entity_uid, array_agg(product) from ${schema}.asset group by 1` +
       ' having count(distinct vendor) > 1 limit 10;',
   )
+}
+
+/** A password that was given is a secret; that of our own database was made here, for this machine. */
+function shownUrl({ postgresUrl, how }: RunningStack): string {
+  if (how.postgres !== 'given') return postgresUrl
+  const url = new URL(postgresUrl)
+  if (url.password !== '') url.password = '***'
+  return url.href
 }
 
 export type Following = {
