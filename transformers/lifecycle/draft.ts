@@ -1,5 +1,10 @@
 // The changes of one transaction, computed beside the store and applied to it after the commit.
-import type { OutRecord, Step, WrittenOffsets } from '../../contracts/processing.ts'
+import {
+  type OutRecord,
+  type Step,
+  type WrittenOffsets,
+  partitionKey,
+} from '../../contracts/processing.ts'
 import {
   type Entity,
   type LifecycleStore,
@@ -132,7 +137,12 @@ export class Draft {
       for (const m of marks) store.markSeen(m.ordinal, m.runId, m.observedAtMs)
     }
     for (const key of this.#droppedMarks) store.seenKeys.delete(key)
-    for (const [partition, offset] of written) store.written.set(partition, offset)
+    // The transaction also wrote state and tallies: only what readers of events wait for is kept.
+    for (const { topic, partition } of this.#outputs) {
+      const key = partitionKey(topic, partition)
+      const offset = written.get(key)
+      if (offset !== undefined) store.written.set(key, offset)
+    }
     for (const action of this.#afterCommit) action()
   }
 }
