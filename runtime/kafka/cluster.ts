@@ -54,7 +54,7 @@ export type Cluster = {
   startOffset(topic: string, partition: number): Promise<number>
   /** Null: the group has committed nothing there. */
   committedOffset(groupId: string, topic: string, partition: number): Promise<bigint | null>
-  /** One Fetch request, read_committed. Waits up to `waitMs` at the broker for something to read. */
+  /** One Fetch request, read_committed. Waits up to `waitMs` at the broker for records. */
   fetch(place: FetchPlace): Promise<FetchedPartition>
   /** Asks for metadata anew: whether Kafka is there, and who leads. */
   refresh(): Promise<void>

@@ -16,8 +16,8 @@ const RETRY_FIRST_MS = 500
 const RETRY_MAX_MS = 30_000
 
 /**
- * What one fetch brought for one partition. `records` is empty when it held only transaction markers
- * or aborted records: there is nothing to write, but `nextOffset` has moved.
+ * What one fetch brought for one partition. `records` is empty when it held only markers or aborted
+ * records: there is nothing to write, but `nextOffset` has moved.
  */
 export type ConsumedBatch = {
   readonly topic: string

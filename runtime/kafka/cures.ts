@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module'
 import { PipelineError } from '../../contracts/errors.ts'
 import { environment } from '../environment.ts'
+import { encodeRecordWith, type EncodeRecord } from './record-encoder.ts'
 
 const require = createRequire(import.meta.url)
 const VERSION = '2.2.4'
@@ -52,6 +53,7 @@ export function applyCures(): void {
       () => withoutAborted,
     )
   }
+  replace<EncodeRecord>('protocol/recordBatch/record/v0', encodeRecordWith)
   replace<GroupMessages>('producer/groupMessagesPerPartition', () => groupPerPartition)
   showEmptyBatches(require('kafkajs/src/consumer/batch') as { prototype: BatchLike })
   quietRequestQueue(require('kafkajs/src/network/requestQueue') as { prototype: QueueLike })

@@ -5,7 +5,12 @@ import zlib from 'node:zlib'
 import type * as KafkaJS from 'kafkajs'
 import { applyCures } from './cures.ts'
 
-const ZSTD = { params: { [zlib.constants.ZSTD_c_compressionLevel]: 1 } }
+/** zlib answers piece by piece, 16 kB by default: a fetch would take hundreds of turns. */
+const PIECE_BYTES = 512 * 1024
+const ZSTD = {
+  chunkSize: PIECE_BYTES,
+  params: { [zlib.constants.ZSTD_c_compressionLevel]: 1 },
+}
 /** A batch of ours holds at most 8 MiB and some; what claims to be far bigger is not ours. */
 const UNZIPPED_BYTES_MAX = 128 * 1024 * 1024
 const compress = promisify<Buffer, zlib.ZstdOptions, Buffer>(zlib.zstdCompress)
@@ -19,5 +24,6 @@ export const { Kafka, CompressionTypes, AssignerProtocol, ConfigResourceTypes, l
 
 kafkajs.CompressionCodecs[CompressionTypes.ZSTD] = () => ({
   compress: (encoder: { buffer: Buffer }) => compress(encoder.buffer, ZSTD),
-  decompress: (bytes: Buffer) => decompress(bytes, { maxOutputLength: UNZIPPED_BYTES_MAX }),
+  decompress: (bytes: Buffer) =>
+    decompress(bytes, { chunkSize: PIECE_BYTES, maxOutputLength: UNZIPPED_BYTES_MAX }),
 })

@@ -3,7 +3,7 @@ import { PipelineError } from '../../contracts/errors.ts'
 import type { OutRecord } from './types.ts'
 import { partitionKey } from './types.ts'
 
-/** kafkajs makes one record batch per partition and request; a topic takes 1 MB unless it says more. */
+/** kafkajs makes one record batch per partition and request; a topic takes 1 MB by default. */
 export const PARTITION_BYTES_MAX = 900_000
 export const PARTITION_RECORDS_MAX = 2_000
 /** All partitions of one request together: what lies in memory encoded at one time. */

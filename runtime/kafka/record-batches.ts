@@ -24,6 +24,8 @@ const LOG_APPEND_TIME = 0x08
 const CODEC_MASK = 0x07
 /** A batch of ours holds at most 8 MiB and some; what claims to be far bigger is not ours. */
 const UNZIPPED_BYTES_MAX = 128 * 1024 * 1024
+/** zlib answers piece by piece, 16 kB by default. */
+const PIECE_BYTES = 512 * 1024
 const UNKNOWN_TOPIC_OR_PARTITION = 3
 
 type Aborted = { readonly producerId: number; readonly firstOffset: number }
@@ -224,7 +226,7 @@ function readHeaders(read: VarintReader): Record<string, string> {
 function unpacked(codec: number, batch: Buffer, start: number, end: number): VarintReader {
   if (codec === 0) return new VarintReader(batch, start)
   const packed = batch.subarray(start, end)
-  const bounds = { maxOutputLength: UNZIPPED_BYTES_MAX }
+  const bounds = { chunkSize: PIECE_BYTES, maxOutputLength: UNZIPPED_BYTES_MAX }
   if (codec === 1) return new VarintReader(zlib.gunzipSync(packed, bounds), 0)
   if (codec === 4) return new VarintReader(zlib.zstdDecompressSync(packed, bounds), 0)
   const text = `records are compressed with codec ${codec}; known are none, gzip and zstd`

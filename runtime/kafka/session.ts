@@ -1,4 +1,4 @@
-// The fenced transactional producer: whoever opens a transactional id last is the only one to write.
+// The fenced transactional producer: only who has opened a transactional id last can write.
 import type { Producer, Transaction } from 'kafkajs'
 import { PipelineError } from '../../contracts/errors.ts'
 import { chosenPartition, instanceOf, METADATA_AGE_MAX_MS, type KafkaClient } from './client.ts'
@@ -173,7 +173,7 @@ async function sendOffsets(transaction: Transaction, consumed: ConsumedOffset): 
   )
 }
 
-/** A courtesy to readers, who would wait for the timeout; the next owner's fence does it as well. */
+/** A courtesy to readers, who would wait for the timeout; the next owner's fence does it too. */
 async function abort(client: KafkaClient, transaction: Transaction): Promise<void> {
   try {
     await within('aborting a transaction', ABORT_TIMEOUT_MS, transaction.abort())
