@@ -21,8 +21,8 @@ export type TrueAsset = {
   readonly provider: string | null
   readonly region: string | null
   readonly accountId: string | null
-  /** Null where the stream does not tell. */
-  readonly osFamily: 'LINUX' | 'WINDOWS' | null
+  /** In cloud.assets it is told to those that ask for `xdm.host.os_family`. */
+  readonly osFamily: 'LINUX' | 'WINDOWS'
   readonly privateIps: readonly string[]
   readonly publicIps: readonly string[]
 }
@@ -125,7 +125,7 @@ function assetsOf(machine: Machine, tenants: Tenants): TrueAsset[] {
       name,
       entity: cloudEntity(machine),
       ...place,
-      osFamily: null,
+      osFamily,
       privateIps: [machine.privateIp],
       publicIps: machine.publicIp === null ? [] : [machine.publicIp],
     })

@@ -1,6 +1,6 @@
 // Cortex Cloud inventory: POST /public_api/v1/assets, in the live or the documented field names.
 import { z } from 'zod'
-import { type Answer } from '../delivery.ts'
+import { type Answer, json } from '../delivery.ts'
 import type { Machine, Provider, TenantSlot } from '../estate.ts'
 import { ROWS_HERE, type Row, type Value, jsonAround, pageRows, rowOf, shownRows } from '../rows.ts'
 import type { Call } from '../site.ts'
@@ -16,6 +16,40 @@ const sortSchema = z
   .max(1)
   .default([])
 const onDemandSchema = z.array(z.string()).default([])
+
+const ON_DEMAND: ReadonlySet<string> = new Set([
+  'xdm.host.ipv4_addresses',
+  'xdm.host.ipv6_addresses',
+  'xdm.host.mac_addresses',
+  'xdm.host.os_family',
+  'xdm.host.os_distribution',
+  'xdm.host.os_release',
+  'xdm.network.internet_exposed',
+])
+const PLAIN_FIELDS = [
+  'xdm.asset.id',
+  'xdm.asset.strong_id',
+  'xdm.asset.name',
+  'xdm.asset.provider',
+  'xdm.asset.realm',
+  'xdm.asset.type.id',
+  'xdm.asset.type.name',
+  'xdm.asset.type.category',
+  'xdm.asset.type.class',
+  'xdm.asset.cloud.region',
+  'xdm.asset.first_observed',
+  'xdm.asset.last_observed',
+] as const
+
+/** The fields there are: under `data` on tenants, under `DATA` in the specification. */
+export function assetSchema(dialect: AssetDialect): Answer {
+  const rows = [...PLAIN_FIELDS, ...ON_DEMAND].map((field_name) => ({
+    field_name,
+    field_pretty_name: field_name.split('.').at(-1)?.replaceAll('_', ' '),
+    data_type: field_name.endsWith('_observed') ? 'TIMESTAMP' : 'TEXT',
+  }))
+  return json(200, { reply: dialect === 'live' ? { data: rows } : { DATA: rows } })
+}
 
 type AssetType = { id: string; name: string; category: string }
 const TYPES: Readonly<Record<Provider | 'on-prem', AssetType>> = {
@@ -58,7 +92,8 @@ export function getAssets(
   const found = shown.rows.filter((row) => test(row.value()))
   const [order] = sort.data
   const sorted = order ? sortRows(found, order.FIELD, order.ORDER === 'DESC') : found
-  const asked = new Set(onDemand.data)
+  const asked = new Set<string>(onDemand.data)
+  if ([...asked].some((field) => !ON_DEMAND.has(field))) return waitress()
   const slice = sorted.slice(window.from, window.to)
   const plain = world.files.has('cloud.assets') ? slice : slice.map((row) => askedFor(row, asked))
   const page = pageRows(plain, call.fault)
@@ -75,11 +110,11 @@ export function getAssets(
 const knowsField = (rows: readonly Row[], field: string): boolean =>
   rows.length === 0 || rows.some((row) => field in row.value())
 
-/** Host fields come only when `on_demand_fields` names them. */
+/** Fields on demand come only when `on_demand_fields` names them. */
 const askedFor = (row: Row, asked: ReadonlySet<string>): Row =>
   rowOf(row.id, () =>
     Object.fromEntries(
-      Object.entries(row.value()).filter(([k]) => !k.startsWith('xdm.host.') || asked.has(k)),
+      Object.entries(row.value()).filter(([k]) => !ON_DEMAND.has(k) || asked.has(k)),
     ),
   )
 
@@ -122,6 +157,7 @@ export function assetRecord(machine: Machine, dialect: AssetDialect): Value {
     'xdm.host.os_family': machine.system.family === 'WINDOWS' ? 'Windows' : 'Linux',
     'xdm.host.os_distribution': machine.system.id,
     'xdm.host.os_release': machine.system.release,
+    'xdm.network.internet_exposed': machine.publicIp !== null,
   }
 }
 

@@ -1,6 +1,6 @@
 // XDR endpoints: POST /public_api/v1/endpoints/get_endpoint, paged by window.
 import { z } from 'zod'
-import { type Answer } from '../delivery.ts'
+import type { Answer } from '../delivery.ts'
 import type { Machine, TenantSlot } from '../estate.ts'
 import { ROWS_HERE, type Row, type Value, jsonAround, pageRows, rowOf, shownRows } from '../rows.ts'
 import type { Call } from '../site.ts'

@@ -6,7 +6,7 @@ import type { Call, Endpoint, Site } from '../site.ts'
 import { createWindow } from '../stats.ts'
 import type { PageLimits, World } from '../world.ts'
 import { statusAnswer, tooManyRequests, unauthorized, waitress } from './answers.ts'
-import { type AssetDialect, getAssets } from './assets.ts'
+import { type AssetDialect, assetSchema, getAssets } from './assets.ts'
 import { type ApiKey, createKeyCheck, otherLevel } from './auth.ts'
 import { getEndpoint } from './endpoints.ts'
 import { createXql } from './xql.ts'
@@ -94,6 +94,10 @@ function routes(options: CortexOptions): Map<string, Endpoint> {
     [
       `POST ${v1}/assets`,
       endpointOf('cloud.assets', ROW_FAULTS, (call) => getAssets(world, tenant, assets, call)),
+    ],
+    [
+      `GET ${v1}/assets/schema`,
+      endpointOf('cloud.assets-schema', [], () => assetSchema(options.dialect)),
     ],
     [
       `POST ${v1}/xql/start_xql_query`,

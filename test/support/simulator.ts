@@ -113,11 +113,11 @@ export async function listEndpoints(access: CortexAccess): Promise<Rows> {
   })
 }
 
-/** All assets of a tenant's inventory, with their addresses. */
+/** All assets of a tenant's inventory, with addresses and system. */
 export async function listAssets(access: CortexAccess): Promise<Rows> {
   const rest = {
     sort: [{ FIELD: 'xdm.asset.id', ORDER: 'ASC' }],
-    on_demand_fields: ['xdm.host.ipv4_addresses'],
+    on_demand_fields: ['xdm.host.ipv4_addresses', 'xdm.host.os_family'],
   }
   return listWindows(1_000, async (search_from, search_to) => {
     const reply = await askCortex(access, 'assets', { search_from, search_to, ...rest })

@@ -162,6 +162,19 @@ describe('assets', () => {
     const asked = await get({ on_demand_fields: ['xdm.host.ipv4_addresses'] })
     expect(asked.data[0]['xdm.host.ipv4_addresses'][0]).toMatch(/^10\./)
     expect(asked.data[0]['xdm.host.os_family']).toBeUndefined()
+    expect(await get({ on_demand_fields: ['no.such'] })).toBe(WAITRESS)
+  })
+
+  it('names in its schema the fields that can be asked for', async () => {
+    const { cortex } = await runSimulator()
+    const [tenant] = cortex
+    const url = `${tenant.url}/public_api/v1/assets/schema`
+    const { reply } = JSON.parse((await ask(url, { headers: cortexHeaders(tenant) })).text)
+    const names: string[] = reply.data.map((row: { field_name: string }) => row.field_name)
+    const on_demand_fields = names.filter((name) => !name.startsWith('xdm.asset.'))
+    const asked = JSON.parse((await askCortex(tenant, 'assets', { on_demand_fields })).text).reply
+    expect(on_demand_fields).toContain('xdm.host.os_family')
+    expect(names.filter((name) => !(name in asked.data[0]))).toEqual([])
   })
 
   it('takes the query with and without request_data', async () => {

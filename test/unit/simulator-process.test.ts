@@ -19,6 +19,8 @@ import {
   xqlResult,
 } from '../support/simulator.ts'
 
+/** On a slow machine a condition may come late. */
+const PATIENCE = { timeout: 30_000 }
 const MAIN = resolve(import.meta.dirname, '../../simulator/main.ts')
 const post = (url: string, value: unknown) =>
   ask(url, { method: 'POST', body: JSON.stringify(value) })
@@ -67,7 +69,7 @@ describe('counts', () => {
     const [tenant] = simulator.cortex
     const waiting = [1, 2, 3].map(() => askCortex(tenant, 'xql/get_quota').catch(() => null))
     const stats = () => simulator.stats().sites[1]
-    await expect.poll(() => stats()?.concurrencyMax).toBe(3)
+    await expect.poll(() => stats()?.concurrencyMax, PATIENCE).toBe(3)
     expect(stats()?.perSecondMax).toBeGreaterThanOrEqual(1)
     await simulator.stop()
     expect(await Promise.all(waiting)).toEqual([null, null, null])

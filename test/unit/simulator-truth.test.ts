@@ -143,7 +143,7 @@ function inventoryAsset(row: Row, tenant: string) {
     provider: cloud ? provider : null,
     region: text(row['xdm.asset.cloud.region']) || null,
     accountId: cloud ? realm : null,
-    osFamily: null,
+    osFamily: text(row['xdm.host.os_family']).toUpperCase(),
     privateIps: addresses.filter(isPrivate),
     publicIps: addresses.filter((ip) => !isPrivate(ip)),
   }
