@@ -74,6 +74,15 @@ describe('placement', () => {
     expect(murmur2(Buffer.from(key))).toBe(hash)
   })
 
+  it('takes all bits but the sign, as the default partitioner does', () => {
+    fc.assert(
+      fc.property(fc.string(), fc.integer({ min: 1, max: 64 }), (key, partitions) => {
+        const expected = (kafkajsMurmur2(key) & 0x7fffffff) % partitions
+        expect(partitionOf(key, partitions)).toBe(expected)
+      }),
+    )
+  })
+
   it('stays within the partitions', () => {
     fc.assert(
       fc.property(fc.string(), fc.integer({ min: 1, max: 64 }), (key, partitions) => {

@@ -324,6 +324,12 @@ describe('a finding row', () => {
     expect(finding({}, { [key]: null, ...fields })).toEqual(expected)
   })
 
+  it('lets a column win over the same field inside, unless it is null', () => {
+    const key = 'xdm.vulnerability.severity'
+    expect(finding({ [key]: 'low' }, { [key]: 'high' }).severity).toBe('HIGH')
+    expect(finding({ [key]: 'low' }, { [key]: null }).severity).toBe('LOW')
+  })
+
   it.each([
     ['pkg:npm/%40angular/core@12.3.1', null, 'os', '@angular/core', 'npm'],
     ['pkg:golang/github.com/a/b@v1', null, null, 'github.com/a/b', 'go'],
