@@ -38,7 +38,7 @@ export type Codecs = {
   decodeAny(buffer: Buffer): Promise<Decoded>
 }
 
-/** Kafka's default `max.message.bytes` is 1 MiB for the whole batch: this leaves room for the rest. */
+/** Kafka's default `max.message.bytes` is 1 MiB for a whole batch: this leaves room. */
 export const EVENT_BYTES_MAX = 1_000_000
 const PREFIX_BYTES = 5
 const POOL_BYTES_START = 64 * 1024

@@ -125,6 +125,7 @@ function consume(options: RunSinkOptions, store: OpenSink, send: Send, trouble: 
     onAssigned() {
       writer.compared.clear()
       writer.sent.clear()
+      trouble.dealtAnew()
     },
     onTrouble: (error) => {
       // What a batch threw has been raised already.
@@ -143,7 +144,7 @@ type Writer = {
   readonly topics: ReadonlyMap<string, AvroTopic>
   /** Partitions whose first batch since the last join has been compared with the store. */
   readonly compared: Set<string>
-  /** Per partition, dead letters of the batch at hand that are sent: a second try leaves them out. */
+  /** Per partition, dead letters of the batch at hand that are out: a second try omits them. */
   readonly sent: Map<string, Set<bigint>>
 }
 
@@ -338,6 +339,8 @@ type Trouble = {
   /** It works there; when nothing else is in trouble, what was raised is cleared. */
   over(where: string): void
   knows(error: PipelineError): boolean
+  /** Partitions in trouble may be another member's now; those still here will tell again. */
+  dealtAnew(): void
 }
 
 function createTrouble({ reporter, sink, log }: RunSinkOptions): Trouble {
@@ -366,5 +369,6 @@ function createTrouble({ reporter, sink, log }: RunSinkOptions): Trouble {
       reporter.clear({ sink: sink.name, failures: LASTING })
     },
     knows: (error) => known.has(error),
+    dealtAnew: () => places.clear(),
   }
 }

@@ -3,7 +3,7 @@ import { type Failure, PipelineError } from '../../contracts/errors.ts'
 
 const MESSAGE_CHARACTERS_MAX = 400
 
-/** Data exceptions, broken constraints, and values beyond a limit of the server (index row size). */
+/** Data exceptions, broken constraints, and values beyond a server's limit (index row size). */
 const ROW_REFUSED = /^(22|23|54)/
 /**
  * Connection, resources, operator intervention, rollback, system: waiting helps. 25006 is a

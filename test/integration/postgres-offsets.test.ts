@@ -20,7 +20,7 @@ const findings = (database: TestDatabase) =>
   database.query('SELECT finding_uid, src_offset::text FROM exposure.finding ORDER BY 1')
 
 describe('offsets', () => {
-  it('are the start before the first batch and then where to go on, per group and partition', async () => {
+  it('are the start at first and then where to go on, per group and partition', async () => {
     const database = await testDatabase()
     const sink = await openedSink(database, 'one')
     const other = await openedSink(database, 'two')
@@ -112,7 +112,7 @@ describe('a store that is away', () => {
     expect(JSON.stringify(error) + String((error as Error).cause)).not.toContain('canary')
   })
 
-  it('is SINK_UNAVAILABLE when it cuts the connection, and takes the same batch afterwards', async () => {
+  it('is SINK_UNAVAILABLE when it cuts the connection, and takes the batch later', async () => {
     const database = await testDatabase()
     const sink = await openedSink(database)
     await sink.write(batchOf([ofFinding(findingEvent('f0'))]))

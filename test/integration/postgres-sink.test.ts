@@ -111,7 +111,7 @@ describe('writing', () => {
     expect(row?.['state']).toEqual(event)
   })
 
-  it('never lets an older revision replace a newer one, in one batch or across batches', async () => {
+  it('never lets an older revision replace a newer one, in a batch or across', async () => {
     const database = await testDatabase()
     const sink = await openedSink(database)
     const at = (revision: number) =>
@@ -181,7 +181,7 @@ describe('writing', () => {
     })
   })
 
-  it('merges the steps of a run and sums its tallies, in any order and more than once', async () => {
+  it('merges the steps of a run and sums its tallies, in any order, and again', async () => {
     const database = await testDatabase()
     const sink = await openedSink(database)
     const tally = (partition: number, seen: number) =>

@@ -172,7 +172,7 @@ describe('codecs', () => {
     expect(first).toEqual(before)
   })
 
-  it('names the paths of an event that does not fit, and refuses one too big for a topic', async () => {
+  it('names the paths of an event that does not fit, and refuses one too big', async () => {
     const prefix = randomPrefix()
     await open().apply(prefix)
     const codecs = await open().lookup(prefix)
@@ -202,7 +202,7 @@ describe('codecs', () => {
     expect(codecs.decode(wire).value).toStrictEqual(expected)
   })
 
-  it('calls poison poison: bad magic, too short, unknown id, foreign schema, cut, trailing', async () => {
+  it('tells poison: bad magic, too short, unknown id, foreign schema, cut, trailing', async () => {
     const prefix = randomPrefix()
     await open().apply(prefix)
     const codecs = await open().lookup(prefix)
@@ -237,7 +237,7 @@ describe('a registry that does not answer', () => {
     }
   })
 
-  it('is a temporary failure when it accepts and stays silent, or hangs up in mid-answer', async () => {
+  it('is a temporary failure when it stays silent, or hangs up in mid-answer', async () => {
     const answers = {
       silent: () => undefined,
       cut: (socket: Socket) => {
