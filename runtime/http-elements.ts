@@ -1,5 +1,6 @@
 // A listing's page as elements in their own bytes, fetched again as a whole when it breaks.
 import { PipelineError } from '../contracts/errors.ts'
+import { asHttpError } from './http-errors.ts'
 import type { CallOptions, HttpClient } from './http.ts'
 import { Tries } from './http-retry.ts'
 import type { HttpHeaders } from './http-transport.ts'
@@ -67,7 +68,10 @@ export async function* pageElements(
         count += 1
         yield { element: next.value, attempt, fetchedAtMs }
       }
-    } catch (error) {
+    } catch (thrown) {
+      // A further layer of decoding has errors of its own.
+      const { method, path: url } = request
+      const error = asHttpError(thrown, { method, url, stage: 'FETCH' })
       if (attempt >= (request.fetchesMax ?? Infinity)) throw error
       await http.recover(error, tries, request.options)
     } finally {

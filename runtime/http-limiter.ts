@@ -75,7 +75,7 @@ function createLimiter(options: LimiterOptions): Limiter {
         const onAbort = () => reject(stoppedError(signal, 'FETCH'))
         signal.addEventListener('abort', onAbort, { once: true })
         const turn = async (): Promise<void> => {
-          if (signal.aborted) return
+          if (signal.aborted) return onAbort()
           // Whoever queued before the gate closed must wait as well.
           await gate(signal, sleep)
           await window(signal, sleep)

@@ -1,4 +1,4 @@
-// The undici end of the HTTP client: one pool per base URL, proxy, extra authority, timeouts, gunzip.
+// The undici end of the HTTP client: pool per base URL, proxy, extra authority, timeouts, gunzip.
 import { rootCertificates } from 'node:tls'
 import { createGunzip } from 'node:zlib'
 import { Readable } from 'node:stream'
@@ -148,7 +148,7 @@ export async function peek(
 
 const GZIP_MAGIC = Buffer.from([0x1f, 0x8b])
 
-/** Takes off as many layers of gzip as there are, at most `layersMax`, told by their first bytes. */
+/** Takes off the layers of gzip there are, at most `layersMax`, told by their first bytes. */
 export async function* peelGzip(
   body: AsyncIterableIterator<Buffer>,
   layersMax: number,

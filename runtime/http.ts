@@ -1,5 +1,5 @@
-// The one HTTP client of all vendors. Its layers, in the order in which a call passes them: pause
-// gate and limiter, authentication, transport (proxy, TLS, timeouts), gunzip, classification, retry.
+// The one HTTP client of all vendors. Its layers, in the order in which a call passes them: gate
+// and limiter, authentication, transport (proxy, TLS, timeouts), gunzip, classification, retry.
 import { type Failure, type HttpFault, PipelineError, type Stage } from '../contracts/errors.ts'
 import { type CallFacts, asHttpError, faultOf } from './http-errors.ts'
 import type { Limiter, Release } from './http-limiter.ts'
@@ -42,7 +42,7 @@ export type Refusal = {
   readonly attemptsMax?: number
   /** What it turns out to be when no further try helps. */
   readonly finally?: Failure
-  /** False: only this call backs off, the limit is not closed. Default true, for TOO_MANY_REQUESTS. */
+  /** For TOO_MANY_REQUESTS. False: only this call backs off, the gate stays open. Default true. */
   readonly closesGate?: boolean
   readonly remediation?: string
 }

@@ -37,7 +37,7 @@ export type SecurityLevel = CortexConnection['securityLevel']
 
 const VENDOR_HOST = /\.paloaltonetworks\.com$/
 
-/** `acme.xdr.us.paloaltonetworks.com/home` becomes `https://api-acme.xdr.us.paloaltonetworks.com`. */
+/** `acme.xdr.us.paloaltonetworks.com/x` becomes `https://api-acme.xdr.us.paloaltonetworks.com`. */
 function cortexUrlOf(text: string): string {
   const url = new URL(withScheme(text))
   if (!VENDOR_HOST.test(url.hostname)) return (url.origin + url.pathname).replace(/\/+$/, '')

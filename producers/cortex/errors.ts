@@ -22,14 +22,17 @@ const layer = z.looseObject({
   err_msg: scalar,
   message: scalar,
   error: scalar,
-  err_extra: z.unknown(),
-  details: z.unknown(),
-  metadata: z.looseObject({ err_code: scalar, err_extra: z.unknown() }).nullish().catch(null),
+  err_extra: z.unknown().optional(),
+  details: z.unknown().optional(),
+  metadata: z
+    .looseObject({ err_code: scalar, err_extra: z.unknown().optional() })
+    .nullish()
+    .catch(null),
 })
 
 /**
- * `{reply:{err_code,err_msg,err_extra}}`, `{err_code,...}`, `{err_msg,metadata:{...}}`, `{data:{...}}`,
- * `{errorCode,message,details}`, `{error,status}`. Null when the text is none of them.
+ * `{reply:{err_code,err_msg,err_extra}}`, `{err_code,...}`, `{err_msg,metadata:{...}}`,
+ * `{data:{...}}`, `{errorCode,message,details}`, `{error,status}`. Null when it is none of them.
  */
 export function vendorError(text: string): VendorError | null {
   const body = fields(parsed(text))
@@ -75,8 +78,10 @@ const UNLICENSED =
 /** The JSON form of a request that the platform does not understand, `0 < search_size <= 100`. */
 const OUR_FAULT =
   /search_size|search_from|search_to|unsupported|unknown field|invalid (filter|field)/i
-const NO_DATASET =
-  /data ?set.{0,80}(not (found|exist)|does(n't| not) exist|unknown|invalid|no such)|(no such|unknown|invalid|unrecognized) data ?set/i
+const NO_DATASET = [
+  /data ?set.{0,80}(not (found|exist)|does(n't| not) exist|unknown|invalid|no such)/i,
+  /(no such|unknown|invalid|unrecognized) data ?set/i,
+]
 
 const CALL_ATTEMPTS_MAX = 3
 const PARALLEL_ATTEMPTS_MAX = 8
@@ -85,7 +90,7 @@ const NOT_THE_API =
 const HTML_HINT =
   'A web page came instead of data: look for a proxy or a log-in page that answers in place of the API. It is tried again.'
 
-/** The table, for one client. It remembers which paths have answered well: those are no wrong address. */
+/** The table, for one client. A path that has answered well before is no wrong address. */
 export function createClassify(): (answer: AnswerFacts) => Refusal | null {
   const worked = new Set<string>()
   return (answer) => {
@@ -107,7 +112,8 @@ export function createClassify(): (answer: AnswerFacts) => Refusal | null {
 }
 
 /** Also for the errors that XQL reports in an answer of its own. */
-export const isMissingDataset = (text: string): boolean => NO_DATASET.test(text)
+export const isMissingDataset = (text: string): boolean =>
+  NO_DATASET.some((form) => form.test(text))
 
 function successOrPage({ text, headers }: AnswerFacts): Refusal | null {
   const isPage = /^\s*</.test(text) || /\bhtml\b/i.test(headers['content-type'] ?? '')

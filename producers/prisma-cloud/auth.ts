@@ -4,7 +4,7 @@ import { PipelineError } from '../../contracts/errors.ts'
 import type { HttpHeaders } from '../../runtime/http-transport.ts'
 
 /**
- * `{"message":"login_successful","token":"<JWT>","customerNames":[{"customerName":"..","prismaId":".."}]}`
+ * `{"message":"login_successful","token":"<JWT>","customerNames":[{"prismaId":".."}]}`
  * @see https://pan.dev/prisma-cloud/api/cspm/app-login/ (read 2026-11)
  */
 const loginAnswer = z.looseObject({
@@ -39,8 +39,12 @@ type LoggedIn = {
   readonly renewAtMs: number
 }
 
-/** `login` makes one call and returns the parsed body. */
-export function createSession(login: () => Promise<unknown>, nowMs: () => number): Session {
+/** `login` makes one call and returns the parsed body; `redact` cleans what the vendor says. */
+export function createSession(
+  login: () => Promise<unknown>,
+  nowMs: () => number,
+  redact: (text: string) => string,
+): Session {
   let current: LoggedIn | null = null
   let pending: Promise<LoggedIn> | null = null
   const tokens: string[] = []
@@ -49,7 +53,7 @@ export function createSession(login: () => Promise<unknown>, nowMs: () => number
     // Whoever comes while one login is on its way waits for that one.
     pending ??= login()
       .then((body) => {
-        current = loggedIn(body, nowMs())
+        current = loggedIn(body, nowMs(), redact)
         tokens.unshift(current.token)
         tokens.length = Math.min(tokens.length, SECRETS_MAX)
         return current
@@ -74,12 +78,12 @@ export function createSession(login: () => Promise<unknown>, nowMs: () => number
   }
 }
 
-function loggedIn(body: unknown, nowMs: number): LoggedIn {
+function loggedIn(body: unknown, nowMs: number, redact: (text: string) => string): LoggedIn {
   const answer = loginAnswer.safeParse(body)
   const token = answer.success ? answer.data.token : null
   if (typeof token !== 'string') {
     const reason = (answer.success ? answer.data.message : null) ?? 'no reason given'
-    const message = `the login gave no token: ${reason.slice(0, 200)}`
+    const message = `the login gave no token: ${redact(reason).slice(0, 200)}`
     throw new PipelineError('AUTHORIZATION_FAILURE', 'AUTH', message)
   }
   const prismaId = answer.data?.customerNames?.[0]?.prismaId ?? null

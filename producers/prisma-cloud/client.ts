@@ -24,7 +24,7 @@ export type PrismaCloudClient = {
 }
 
 /** CSPM limits per user; nothing is declared for these calls, so little and slowly. */
-const CSPM_LIMIT = { concurrentMax: 2, gapMs: 200, window: null }
+const CSPM_LIMIT = { concurrentMax: 2, gapMs: 100, window: null }
 const COMPUTE_CONCURRENT_MAX = 2
 const COMPUTE_WINDOW_MS = 30_000
 const CONNECTIONS_MAX = 4
@@ -60,20 +60,24 @@ export function createPrismaCloudClient(
     baseUrl: config.url,
     limiter: limiterFor(`${host}|cspm`, CSPM_LIMIT),
   })
-  const session = createSession(async () => {
-    // Read anew at every login: a secret that was changed after a 401 counts at once.
-    const username = resolveSecret(config.accessKeyId)
-    const password = resolveSecret(config.secretKey)
-    secretsUsed.splice(0, secretsUsed.length, username, password)
-    const answer = await cspm.json('POST', '/login', {
-      body: { username, password },
-      anonymous: true,
-      stage: 'AUTH',
-      // A limit of its own: calls that wait for this login hold turns of the other.
-      limiter: limiterFor(`${host}|login`, CSPM_LIMIT),
-    })
-    return answer.value
-  }, context.nowMs)
+  const session = createSession(
+    async () => {
+      // Read anew at every login: a secret that was changed after a 401 counts at once.
+      const username = resolveSecret(config.accessKeyId)
+      const password = resolveSecret(config.secretKey)
+      secretsUsed.splice(0, secretsUsed.length, username, password)
+      const answer = await cspm.json('POST', '/login', {
+        body: { username, password },
+        anonymous: true,
+        stage: 'AUTH',
+        // A limit of its own: calls that wait for this login hold turns of the other.
+        limiter: limiterFor(`${host}|login`, CSPM_LIMIT),
+      })
+      return answer.value
+    },
+    context.nowMs,
+    redact,
+  )
 
   const limiterOf = (listing: string) => computeLimiter(host, listing, config)
   const compute = onceFound(async () => {

@@ -11,8 +11,10 @@ const words = z.union([z.string(), z.number()]).transform(String).nullish().catc
  * `x-redlock-status: [{"i18nKey":"invalid_id","severity":"error","subject":null}]`
  * @see https://pan.dev/prisma-cloud/api/cspm/api-errors/ (read 2026-11)
  */
-const redlockStatus = z.array(z.looseObject({ i18nKey: words, subject: z.unknown() })).min(1)
-/** The bodies: `{error:{code,message}}`, `{code,message,target}`, Spring's, problem details, `{err}`. */
+const redlockStatus = z
+  .array(z.looseObject({ i18nKey: words, subject: z.unknown().optional() }))
+  .min(1)
+/** `{error:{code,message}}`, `{code,message,target}`, Spring's, problem details, `{err}`. */
 const errorBody = z.looseObject({
   err: words,
   code: words,
@@ -34,7 +36,7 @@ export function vendorWords(answer: Pick<AnswerFacts, 'headers' | 'text'>): Vend
   const status = redlockStatus.safeParse(parsed(answer.headers['x-redlock-status'] ?? ''))
   const first = status.success ? status.data[0] : undefined
   if (first !== undefined) {
-    const extra = first.subject === null ? null : JSON.stringify(first.subject)
+    const extra = first.subject == null ? null : JSON.stringify(first.subject)
     const key = first.i18nKey ?? null
     return { vendorCode: key, vendorMessage: key, vendorExtra: extra ?? null }
   }

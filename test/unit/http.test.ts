@@ -110,7 +110,7 @@ describe('a call', () => {
     expect(faults.map((f) => f.failure)).toEqual(['TEMPORARY_FAILURE', 'TEMPORARY_FAILURE'])
   })
 
-  it('gives up after the bound, with what the vendor said and no secret or query in it', async () => {
+  it('gives up after the bound, with the vendor’s words but no secret or query', async () => {
     const { url, received } = await serve((_, response) =>
       reply(response, 502, `bad ${SECRET} ${Buffer.from(SECRET).toString('base64')}`, {
         'x-request-id': 'r-1',
@@ -137,7 +137,7 @@ describe('a call', () => {
     expect(received).toHaveLength(1)
   })
 
-  it('is TEMPORARY_FAILURE for a web page with status 200, INVALID_RESPONSE for cut JSON', async () => {
+  it('is TEMPORARY_FAILURE for a web page with 200, INVALID_RESPONSE for cut JSON', async () => {
     const { url } = await serve((request, response) => {
       response.writeHead(200)
       response.end(request.url === '/html' ? '<html>log in</html>' : '{"canary":[1,')

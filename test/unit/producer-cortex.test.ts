@@ -1,0 +1,370 @@
+// Cortex: key headers, the listings by window, and the findings of an XQL query.
+import { gzipSync } from 'node:zlib'
+import type { ServerResponse } from 'node:http'
+import { describe, expect, it } from 'vitest'
+import type { PipelineError } from '../../contracts/errors.ts'
+import { authHeaders, freshNonce } from '../../producers/cortex/auth.ts'
+import { cloudAssets } from '../../producers/cortex/cloud-assets.ts'
+import { cloudFindings } from '../../producers/cortex/cloud-findings.ts'
+import { cortexConnector } from '../../producers/cortex/connector.ts'
+import { createClassify, vendorError } from '../../producers/cortex/errors.ts'
+import { xdrEndpoints } from '../../producers/cortex/xdr-endpoints.ts'
+import { sleepMs } from '../../runtime/http-retry.ts'
+import { PROVOKE } from '../../simulator/provoke.ts'
+import { connectCortex, pullAll } from '../support/connect.ts'
+import { type Received, reply, serve } from '../support/http-server.ts'
+import { listAssets, listEndpoints, listFindings, runSimulator } from '../support/simulator.ts'
+
+const KEY = { apiKey: 'canary-cortex-key', apiKeyId: 12, securityLevel: 'standard' } as const
+/** Polls of XQL without their seconds. */
+const QUICK = {
+  retry: {
+    baseMs: 2,
+    capMs: 20,
+    sleep: (ms: number, signal: AbortSignal) => sleepMs(Math.min(ms, 5), signal),
+  },
+}
+
+const failing = async (work: Promise<unknown>): Promise<PipelineError> => {
+  const error = await work.then(
+    () => null,
+    (e: unknown) => e as PipelineError,
+  )
+  expect(error).not.toBeNull()
+  return error as PipelineError
+}
+
+describe('the key headers', () => {
+  it('are the key itself for Standard, and the documented hash for Advanced', () => {
+    const standard = { key: 'k', keyId: '12', level: 'standard' } as const
+    expect(authHeaders(standard, 'n', 1)).toEqual({ authorization: 'k', 'x-xdr-auth-id': '12' })
+    const nonce = '0'.repeat(64)
+    expect(authHeaders({ ...standard, level: 'advanced' }, nonce, 1_700_000_000_000)).toEqual({
+      authorization: '8699e781ce88a3d03fb681f745ec6f78b2a02bbac6c68efa1379193c2ecbc576',
+      'x-xdr-auth-id': '12',
+      'x-xdr-nonce': nonce,
+      'x-xdr-timestamp': '1700000000000',
+    })
+    expect(freshNonce()).toMatch(/^[A-Za-z0-9]{64}$/)
+  })
+
+  it('are new for every attempt', async () => {
+    const { url, received } = await serve((_, response, n) =>
+      reply(response, n < 3 ? 502 : 200, true),
+    )
+    const { client } = connectCortex({ url, ...KEY, securityLevel: 'advanced' })
+    await client.http.json('POST', '/api_keys/validate/')
+    expect(new Set(received.map((r) => r.headers['x-xdr-nonce'])).size).toBe(3)
+    expect(received.map((r) => r.headers['authorization'])).not.toContain(KEY.apiKey)
+  })
+})
+
+describe('the streams against the simulator', () => {
+  it.each([0, 1] as const)('give every row in its own bytes for tenant %i', async (index) => {
+    const simulator = await runSimulator({ machines: 400, pageLimits: { xqlInline: 50 } })
+    const access = simulator.cortex[index]
+    const { client, faults } = connectCortex(access, { tenant: access.tenant }, QUICK)
+    const cases = [
+      [xdrEndpoints, await listEndpoints(access), 'endpoint_id', 'endpoint_id'],
+      [cloudAssets, await listAssets(access), 'xdm.asset.id', 'xdm.asset.id'],
+      [cloudFindings, await listFindings(access), 'xdm.finding.id', 'xdm.finding.asset_id'],
+    ] as const
+    for (const [source, rows, id, asset] of cases) {
+      const { units, end } = await pullAll<typeof client, unknown>(source, client)
+      const known = new Map(rows.map((row) => [row[id], row]))
+      expect(units).toHaveLength(rows.length)
+      expect(end).toEqual({ verdict: 'COMPLETE', declared: rows.length, reason: null })
+      for (const unit of units) {
+        const row = JSON.parse(unit.body?.toString() ?? 'null') as Record<string, unknown>
+        expect(unit.unit).toBe(row[id])
+        expect(unit.assetNativeId).toBe(known.get(unit.unit)?.[asset])
+        // More than the plain listing asks for may be in it: what the tenant's schema offers.
+        expect(row).toMatchObject(known.get(unit.unit) ?? {})
+      }
+    }
+    expect(faults).toEqual([])
+    expect(await cortexConnector.resolveTenant(client)).toBe(access.tenant)
+  })
+
+  it('go on after the last unit of a chunk', async () => {
+    const simulator = await runSimulator({ machines: 400 })
+    const { client } = connectCortex(simulator.cortex[0])
+    const whole = await pullAll(xdrEndpoints, client)
+    expect(whole.chunks.length).toBeGreaterThan(1)
+    const { checkpoint } = whole.chunks[0] ?? {}
+    const rest = await pullAll(xdrEndpoints, client, xdrEndpoints.checkpoint.parse(checkpoint))
+    expect(rest.units.map((u) => u.unit)).toEqual(whole.units.slice(100).map((u) => u.unit))
+    expect(rest.end).toEqual(whole.end)
+  })
+
+  it.each([
+    ['a reset', { kind: 'reset' }],
+    ['a cut body', { kind: 'truncate', form: 'json' }],
+    ['no JSON', { kind: 'not-json' }],
+    ['the text of waitress', { kind: 'status', answer: 'waitress' }],
+    ['429 without headers', { kind: 'status', answer: 'too-many-requests' }],
+    ['429 with Retry-After', { kind: 'status', answer: 'too-many-requests-with-headers' }],
+    ['a web page with 200', { kind: 'status', answer: 'html-ok' }],
+  ] as const)('give each row once despite %s', async (_, fault) => {
+    const simulator = await runSimulator({ machines: 400, pageLimits: { xqlInline: 50 } })
+    const { client } = connectCortex(simulator.cortex[0], {}, QUICK)
+    for (const [source, endpoint] of [
+      [xdrEndpoints, 'xdr.endpoints'],
+      [cloudFindings, 'xql.stream'],
+    ] as const) {
+      simulator.faults.set({ vendor: 'cortex', endpoint, times: 1, ...fault })
+      const { units, end } = await pullAll<typeof client, unknown>(source, client)
+      expect(simulator.faults.list()).toEqual([])
+      expect(end.verdict).toBe('COMPLETE')
+      expect(new Set(units.map((u) => u.unit)).size).toBe(end.declared)
+      expect(units).toHaveLength(end.declared ?? -1)
+    }
+  })
+
+  it('are FAILED when the stream keeps losing rows, and never shown as complete', async () => {
+    const simulator = await runSimulator({ machines: 100, pageLimits: { xqlInline: 10 } })
+    const { client, faults } = connectCortex(simulator.cortex[0], {}, QUICK)
+    const lossy = { vendor: 'cortex', endpoint: 'xql.stream', kind: 'missing-rows' } as const
+    simulator.faults.set({ ...lossy, times: 'forever', share: 0.3 })
+    const error = await failing(pullAll(cloudFindings, client))
+    expect(error).toMatchObject({ failure: 'TEMPORARY_FAILURE' })
+    expect(faults).toHaveLength(4)
+  })
+
+  it.each([
+    ['ACCESS_FORBIDDEN', xdrEndpoints],
+    ['AUTHORIZATION_FAILURE', cloudFindings],
+    ['NOT_FOUND', cloudAssets],
+    ['NOT_LICENSED', xdrEndpoints],
+  ] as const)('tell %s, in the pull and in the check', async (failure, source) => {
+    const simulator = await runSimulator()
+    const { client } = connectCortex(simulator.cortex[1], {}, QUICK)
+    simulator.faults.set(...PROVOKE.cortex[failure])
+    const error = await failing(pullAll<typeof client, unknown>(source, client))
+    expect(error).toMatchObject({ failure })
+    const answers = await cortexConnector.check(client)
+    expect(answers.map((a) => a.error?.failure)).toContain(failure)
+  })
+
+  it('keep to the limits of the tenant, all streams together', async () => {
+    const simulator = await runSimulator({ machines: 20, rateLimits: true })
+    const access = simulator.cortex[0]
+    const { client, faults } = connectCortex(access, { requestsPerSecond: 8 }, QUICK)
+    await Promise.all([
+      pullAll(xdrEndpoints, client),
+      pullAll(cloudAssets, client),
+      pullAll(cloudFindings, client),
+      cortexConnector.check(client),
+    ])
+    expect(faults.filter((f) => f.failure === 'TOO_MANY_REQUESTS')).toEqual([])
+    const site = simulator.stats().sites.find((s) => s.tenant === access.tenant)
+    expect(site?.concurrencyMax).toBeLessThanOrEqual(4)
+    expect(site?.perSecondMax).toBeLessThanOrEqual(10)
+  })
+})
+
+describe('the check', () => {
+  it('is well for a good key, and has one step per stream in use', async () => {
+    const simulator = await runSimulator()
+    const streams = { 'cloud.assets': { enabled: false } }
+    const { client } = connectCortex(simulator.cortex[1], { streams })
+    expect(await cortexConnector.check(client)).toEqual([
+      { step: 'validate the key', error: null },
+      { step: 'read endpoints', error: null },
+      { step: 'read the XQL quota', error: null },
+    ])
+  })
+
+  it('says when the key is one of the other level', async () => {
+    const simulator = await runSimulator()
+    const access = simulator.cortex[1]
+    const { client } = connectCortex({ ...access, securityLevel: 'standard' })
+    const [answer] = await cortexConnector.check(client)
+    expect(answer?.error).toMatchObject({ failure: 'AUTHORIZATION_FAILURE', stage: 'AUTH' })
+    expect(answer?.error?.message).toContain('accepted as advanced')
+    expect(answer?.error?.remediation).toContain('securityLevel: advanced')
+  })
+
+  it('tells when the key is about to end', async () => {
+    const endsAtMs = Date.now() + 3 * 86_400_000
+    const { url } = await serve((request, response) =>
+      reply(
+        response,
+        200,
+        request.url.includes('get_api_keys')
+          ? {
+              reply: {
+                DATA: [
+                  { id: 9, expiration: 1 },
+                  { id: 12, expiration: endsAtMs },
+                ],
+              },
+            }
+          : true,
+      ),
+    )
+    const { client } = connectCortex({ url, ...KEY })
+    const errors = (await cortexConnector.check(client)).map((a) => a.error?.failure)
+    expect(errors).toContain('CREDENTIAL_EXPIRING')
+  })
+})
+
+describe('an XQL result', () => {
+  const rows = Array.from({ length: 1_500 }, (_, n) => ({
+    'xdm.finding.id': `f-${n}`,
+    'xdm.finding.asset_id': `a-${n % 7}`,
+  }))
+  const ndjson = (part: readonly unknown[]) => part.map((r) => `${JSON.stringify(r)}\n`).join('')
+
+  /** A tenant whose query is at once done with `result`; streams are answered by `stream`. */
+  async function tenant(
+    result: unknown,
+    stream: (response: ServerResponse, number: number, call: Received) => void = () => {},
+  ) {
+    let streams = 0
+    const { url, received } = await serve((call, response) => {
+      if (call.url.includes('start_xql')) return reply(response, 200, { reply: { query_id: 'q' } })
+      if (call.url.includes('stream')) return stream(response, ++streams, call)
+      return reply(response, 200, { reply: result })
+    })
+    return { ...connectCortex({ url, ...KEY }, {}, QUICK), received }
+  }
+  const streamed = (count: number) => ({
+    status: 'SUCCESS',
+    number_of_results: count,
+    results: { stream_id: 's' },
+  })
+
+  it.each([0, 1, 2])('is read through %i layers of gzip', async (layers) => {
+    const { client } = await tenant(streamed(rows.length), (response) => {
+      let body = Buffer.from(ndjson(rows))
+      for (let n = 0; n < layers; n += 1) body = gzipSync(body)
+      response.writeHead(200, layers === 2 ? { 'content-encoding': 'gzip' } : {})
+      response.end(body)
+    })
+    const { chunks, units, end } = await pullAll(cloudFindings, client)
+    expect(units.map((u) => u.body?.toString())).toEqual(rows.map((r) => JSON.stringify(r)))
+    expect(chunks.map((c) => [c.units.length, c.checkpoint])).toEqual([
+      [1_000, null],
+      [500, null],
+    ])
+    expect(end).toEqual({ verdict: 'COMPLETE', declared: 1_500, reason: null })
+  })
+
+  it('that ends early without a word is asked for anew, and each row comes once', async () => {
+    const { client, faults, received } = await tenant(streamed(1_500), (response, number) => {
+      response.writeHead(200)
+      response.end(ndjson(number === 1 ? rows.slice(0, 1_200) : rows.toReversed()))
+    })
+    const { units, end } = await pullAll(cloudFindings, client)
+    expect(new Set(units.map((u) => u.unit)).size).toBe(1_500)
+    expect(units).toHaveLength(1_500)
+    expect(end.verdict).toBe('COMPLETE')
+    expect(faults.map((f) => f.failure)).toEqual(['TEMPORARY_FAILURE'])
+    expect(received.filter((r) => r.url.includes('get_query_results/'))).toHaveLength(2)
+  })
+
+  it.each([
+    ['exactly at the cap', { status: 'SUCCESS', number_of_results: 1_000_000 }, 'cut at'],
+    [
+      'of some tenants only',
+      { status: 'PARTIAL_SUCCESS', number_of_results: 2 },
+      'PARTIAL_SUCCESS',
+    ],
+  ])('%s is PARTIAL', async (_, facts, reason) => {
+    const { client } = await tenant({ ...facts, results: { stream_id: 's' } }, (response) => {
+      response.writeHead(200)
+      // The cap is told by the declared number; a million rows need not be sent for it.
+      const count = Number(facts.number_of_results)
+      const row = (n: number) => `{"xdm.finding.id":"${n % 10}","xdm.finding.asset_id":"a"}\n`
+      response.end(Array.from({ length: count }, (_row, n) => row(n)).join(''))
+    })
+    const { end } = await pullAll(cloudFindings, client)
+    expect(end).toMatchObject({ verdict: 'PARTIAL', reason: expect.stringContaining(reason) })
+  })
+
+  it('rejects rows without their ids, once each', async () => {
+    const data = [{ 'xdm.finding.id': 'f' }, { 'xdm.finding.asset_id': 'a' }, rows[0]]
+    const { client } = await tenant({ status: 'SUCCESS', number_of_results: 3, results: { data } })
+    const { chunks, units } = await pullAll(cloudFindings, client)
+    expect(units).toHaveLength(1)
+    expect(chunks[0]?.rejected.map((r) => r.violations)).toEqual([
+      ['xdm.finding.asset_id: must be a text that is not empty'],
+      ['xdm.finding.id: must be a text that is not empty'],
+    ])
+  })
+
+  it('is NOT_LICENSED when the dataset is not there', async () => {
+    const { client } = await tenant({ status: 'FAIL', err: 'Dataset findings does not exist' })
+    expect(await failing(pullAll(cloudFindings, client))).toMatchObject({ failure: 'NOT_LICENSED' })
+  })
+
+  it('is given up when the query is never done', async () => {
+    let waitedMs = 0
+    const { url } = await serve((call, response) =>
+      reply(response, 200, { reply: call.url.includes('start') ? 'q' : { status: 'PENDING' } }),
+    )
+    const sleep = (ms: number) => {
+      waitedMs += ms
+      return Promise.resolve()
+    }
+    const retry = { sleep, attemptsMax: { TEMPORARY_FAILURE: 1 } }
+    const { client } = connectCortex({ url, ...KEY }, {}, { retry })
+    expect(await failing(pullAll(cloudFindings, client))).toMatchObject({
+      failure: 'TEMPORARY_FAILURE',
+    })
+    expect(waitedMs).toBeGreaterThan(590_000)
+    expect(waitedMs).toBeLessThan(620_000)
+  })
+})
+
+describe('the table of refusals', () => {
+  const answer = (status: number, text: string, path = '/public_api/v1/assets') =>
+    createClassify()({ method: 'POST', path, status, headers: {}, text, complete: true })
+  const wrapped = (status: number, extra: unknown) =>
+    JSON.stringify({ reply: { err_code: status, err_msg: 'An error occurred', err_extra: extra } })
+  const parallel = { err_msg: 'reached max allowed amount of parallel running queries' }
+
+  it.each([
+    [402, '', 'NOT_LICENSED'],
+    [403, '{"err_code":403,"err_msg":"Forbidden.","err_extra":""}', 'ACCESS_FORBIDDEN'],
+    [400, wrapped(400, 'Expecting value'), 'BAD_REQUEST'],
+    [404, wrapped(404, 'x'), 'NOT_LICENSED'],
+    [404, '<html>', 'NOT_FOUND'],
+    [302, '', 'NOT_FOUND'],
+    [422, '{"errorCode":"e","message":"m","details":[]}', 'BAD_REQUEST'],
+    [500, wrapped(500, 'No identity threat'), 'NOT_LICENSED'],
+    [500, wrapped(500, { ...parallel, remaining_quota: 0 }), 'TOO_MANY_REQUESTS'],
+    [500, wrapped(500, { err_msg: 'x', remaining_quota: 0 }), 'QUOTA_EXHAUSTED'],
+    [500, wrapped(500, '0 < search_size <= 100'), 'BAD_REQUEST'],
+    [500, wrapped(500, 'something else'), 'TEMPORARY_FAILURE'],
+    [500, 'Too many requests', 'TOO_MANY_REQUESTS'],
+    [200, wrapped(401, null), 'AUTHORIZATION_FAILURE'],
+    [503, '', 'TEMPORARY_FAILURE'],
+  ])('maps %i %s to %s', (status, text, failure) => {
+    expect(answer(status, text)?.failure).toBe(failure)
+  })
+
+  it('lets parallel queries back off without closing the gate of the tenant', () => {
+    expect(answer(500, wrapped(500, parallel))).toMatchObject({ closesGate: false, attemptsMax: 8 })
+  })
+
+  it('takes the text of waitress for a wrong address only where the path never answered', () => {
+    const classify = createClassify()
+    const facts = { method: 'POST', path: '/p', headers: {}, complete: true } as const
+    const waitress = { ...facts, status: 500, text: 'generated by waitress' }
+    expect(classify(waitress)).toMatchObject({ failure: 'TEMPORARY_FAILURE', finally: 'NOT_FOUND' })
+    expect(classify({ ...facts, status: 200, text: '{}' })).toBeNull()
+    expect(classify(waitress)?.finally).toBeUndefined()
+  })
+
+  it('finds the vendor’s words in every envelope', () => {
+    const inner = { err_msg: 'm', metadata: { err_code: 7, err_extra: { a: 1 } } }
+    for (const body of [inner, { data: inner }, { reply: inner }]) {
+      const found = vendorError(JSON.stringify(body))
+      expect(found).toMatchObject({ code: '7', message: 'm', extra: '{"a":1}' })
+    }
+    expect(vendorError('{"reply":{"status":"PENDING"}}')).toBeNull()
+    expect(vendorError('{"error":"e","status":500}')).toMatchObject({ code: '500', message: 'e' })
+  })
+})
