@@ -1,8 +1,9 @@
 // What a run leaves behind it: run-end records on the raw topic and its lines in exposure.runs.
 import { type RunEnd, encodeRunEnd, streamKey } from '../contracts/envelope.ts'
 import { partitionOf } from '../contracts/placement.ts'
+import type { PullEnd } from '../contracts/ports.ts'
 import type { OutRecord } from '../contracts/processing.ts'
-import type { Run, RunKind } from '../contracts/run.ts'
+import type { Run, RunKind, Verdict } from '../contracts/run.ts'
 import { RAW_PARTITIONS, RAW_TOPIC, TOPICS, type VendorId, topicName } from '../contracts/topics.ts'
 import type { RunCheckpoint } from './checkpoint.ts'
 
@@ -30,6 +31,16 @@ export function holdReason(run: Pick<RunCheckpoint, 'fetched' | 'lastComplete'>)
     return `the listing has ${run.fetched} rows; the last complete one had ${before}`
   }
   return null
+}
+
+/** Units that could not be published make a listing PARTIAL, however it ended. */
+export function withLosses(
+  end: Pick<PullEnd, 'verdict' | 'reason'>,
+  last: Pick<RunCheckpoint, 'tooLarge' | 'rejected'>,
+): { verdict: Verdict; reason: string | null } {
+  if (last.tooLarge === 0 && last.rejected === 0) return end
+  const losses = `${last.tooLarge} units too large, ${last.rejected} items without what a unit needs`
+  return { verdict: 'PARTIAL', reason: end.reason === null ? losses : `${end.reason}; ${losses}` }
 }
 
 /** One run-end record for every raw partition: who meets it has seen all units of the run there. */

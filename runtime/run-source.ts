@@ -1,7 +1,7 @@
 // One run of one stream: pull, and publish each chunk with its checkpoint in one transaction.
 import { createHash } from 'node:crypto'
 import { type RawFacts, placementKey, rawHeaders, rawKey, runIdOf } from '../contracts/envelope.ts'
-import { PipelineError } from '../contracts/errors.ts'
+import { PipelineError, type Stage } from '../contracts/errors.ts'
 import { partitionOf } from '../contracts/placement.ts'
 import type { Chunk, PullEnd, RejectedItem, Source } from '../contracts/ports.ts'
 import type { OutRecord } from '../contracts/processing.ts'
@@ -14,11 +14,12 @@ import {
   loadCheckpoints,
 } from './checkpoint.ts'
 import { deadLetter } from './dead-letter.ts'
-import type { ErrorReporter, ErrorScope } from './error-reporter.ts'
+import { type ErrorReporter, faultScope } from './error-reporter.ts'
+import { failpoint } from './kafka/failpoints.ts'
 import type { Session } from './kafka/session.ts'
 import type { Logger } from './log.ts'
 import type { StreamCounters } from './metrics.ts'
-import { holdReason, runEndRecords, runLedgerRecord } from './run-ledger.ts'
+import { holdReason, runEndRecords, runLedgerRecord, withLosses } from './run-ledger.ts'
 
 /** What one run needs to know of its connection. */
 export type StreamTask<Client> = {
@@ -80,6 +81,7 @@ export async function runSource<Client>(
     throw new RunInterrupted('the producer cannot be opened', { cause })
   })
   try {
+    failpoint('source.fenced')
     const saved = await loadCheckpoints(options.prefix, options.readToEnd).catch(
       (cause: unknown) => {
         if (cause instanceof PipelineError && !cause.retriable) throw cause
@@ -108,6 +110,7 @@ class StreamRun<Client> {
 
   async perform(saved: RunCheckpoint | undefined): Promise<RunOutcome> {
     const current = await this.#begin(saved)
+    failpoint('source.begun')
     let pending: Chunk<unknown> | null = null
     let progress = current
     const { source, client } = this.#task
@@ -121,6 +124,7 @@ class StreamRun<Client> {
       const pull = source.pull(client, from, context)
       for (;;) {
         const next = await pull.next()
+        failpoint('source.pulled')
         if (next.done) return await this.#finish(progress, pending, next.value)
         // The last chunk is held back, so that run-end goes into the same transaction.
         if (pending !== null) progress = await this.#publish(progress, pending)
@@ -167,7 +171,8 @@ class StreamRun<Client> {
   async #publish(progress: RunCheckpoint, chunk: Chunk<unknown>): Promise<RunCheckpoint> {
     const next = this.#advanced(progress, chunk)
     await this.#commit(this.#records(next.runId, chunk), next)
-    this.#count(chunk)
+    failpoint('source.published')
+    this.#count(chunk, next.runId)
     return next
   }
 
@@ -188,7 +193,8 @@ class StreamRun<Client> {
     }
     const records = chunk === null ? [] : this.#records(last.runId, chunk)
     await this.#commit([...records, ...this.#endRecords(ended, end.declared, reason, hold)], ended)
-    if (chunk !== null) this.#count(chunk)
+    failpoint('source.ended')
+    if (chunk !== null) this.#count(chunk, ended.runId)
     this.#settle(ended, verdict, reason, hold)
     return { runId: ended.runId, verdict, startedAtMs: ended.startedAtMs, error: null }
   }
@@ -206,9 +212,11 @@ class StreamRun<Client> {
   #settle(ended: RunCheckpoint, verdict: Verdict, reason: string | null, hold: string | null) {
     const { reporter } = this.#options
     const { connection, source } = this.#task
-    const stages = ['CONFIG', 'AUTH', 'FETCH', 'PARSE', 'PUBLISH_RAW'] as const
-    reporter.clear({ connection, stream: source.stream, stages })
-    reporter.clear({ connection, stream: null, stages })
+    const stages: Stage[] = ['CONFIG', 'AUTH', 'FETCH']
+    // What this very run has raised is still so.
+    if (ended.rejected === 0) stages.push('PARSE')
+    if (ended.tooLarge === 0) stages.push('PUBLISH_RAW')
+    for (const stream of [source.stream, null]) reporter.clear({ connection, stream, stages })
     const missing = hold ?? (verdict === 'PARTIAL' ? reason : null)
     if (missing === null)
       reporter.clear({ connection, stream: source.stream, stages: ['SNAPSHOT'] })
@@ -236,7 +244,7 @@ class StreamRun<Client> {
     }
   }
 
-  #count(chunk: Chunk<unknown>): void {
+  #count(chunk: Chunk<unknown>, runId: string): void {
     const { counters, reporter } = this.#options
     const { connection, source } = this.#task
     counters.pages = chunk.page
@@ -252,12 +260,12 @@ class StreamRun<Client> {
     for (const unit of chunk.units) {
       if (unit.body !== null) continue
       const message = `unit ${unit.unit} has ${unit.sizeBytes} bytes`
-      this.#raise(new PipelineError('PAYLOAD_TOO_LARGE', 'PUBLISH_RAW', message), null)
+      this.#raise(new PipelineError('PAYLOAD_TOO_LARGE', 'PUBLISH_RAW', message), runId)
     }
     const violations = chunk.rejected.flatMap((item) => item.violations).slice(0, 20)
     if (chunk.rejected.length > 0) {
       const message = `${chunk.rejected.length} items of ${chunk.endpoint} are no units`
-      this.#raise(new PipelineError('SCHEMA_VIOLATION', 'PARSE', message, { violations }), null)
+      this.#raise(new PipelineError('SCHEMA_VIOLATION', 'PARSE', message, { violations }), runId)
     }
   }
 
@@ -319,18 +327,10 @@ class StreamRun<Client> {
     reason: string | null,
     hold: string | null,
   ): OutRecord[] {
-    return [
-      ...runEndRecords(
-        this.#options.prefix,
-        this.#facts(),
-        ended,
-        declared,
-        reason,
-        hold,
-        this.#options.nowMs(),
-      ),
-      this.#ledger('FETCHED', ended, declared, reason, hold),
-    ]
+    const { prefix, nowMs } = this.#options
+    const facts = this.#facts()
+    const ends = runEndRecords(prefix, facts, ended, declared, reason, hold, nowMs())
+    return [...ends, this.#ledger('FETCHED', ended, declared, reason, hold)]
   }
 
   #ledger(
@@ -373,23 +373,12 @@ class StreamRun<Client> {
     }
   }
 
-  #raise(error: PipelineError, runId: string | null): void {
+  #raise(error: PipelineError, runId: string): void {
     const { source, connection } = this.#task
-    const { vendor, product, stream } = source
-    const scope: ErrorScope = { connection, vendor, product, stream, sink: null, runId }
+    const scope = { ...faultScope(connection, source, error), runId }
     this.#options.counters.errors += 1
     this.#options.reporter.raise(error, scope)
   }
-}
-
-/** Units that could not be published make a listing PARTIAL, however it ended. */
-function withLosses(
-  end: PullEnd,
-  last: RunCheckpoint,
-): { verdict: Verdict; reason: string | null } {
-  if (last.tooLarge === 0 && last.rejected === 0) return end
-  const losses = `${last.tooLarge} units too large, ${last.rejected} items without what a unit needs`
-  return { verdict: 'PARTIAL', reason: end.reason === null ? losses : `${end.reason}; ${losses}` }
 }
 
 function asPipelineError(error: unknown): PipelineError {

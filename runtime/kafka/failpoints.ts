@@ -1,7 +1,7 @@
 // Named places where a test can make the process die as a power cut would: SIGKILL, no clean-up.
 import { environment } from '../environment.ts'
 
-/** Every named place, in the order in which a chunk passes them. */
+/** Every place of sessions and processors, in the order in which a chunk passes them. */
 export const FAILPOINTS = [
   'processor.fenced',
   'processor.restored',
@@ -14,7 +14,15 @@ export const FAILPOINTS = [
   'processor.applied',
   'processor.resolved',
 ] as const
-export type Failpoint = (typeof FAILPOINTS)[number]
+/** The places of a producer's run that lie outside of its session, in order. */
+export const SOURCE_FAILPOINTS = [
+  'source.fenced',
+  'source.begun',
+  'source.pulled',
+  'source.published',
+  'source.ended',
+] as const
+export type Failpoint = (typeof FAILPOINTS | typeof SOURCE_FAILPOINTS)[number]
 
 /** `name` dies at the first hit, `name:3` at the third. Read once: a hot loop passes here. */
 const armed = parse(environment('EXPOSURE_FAILPOINT'))

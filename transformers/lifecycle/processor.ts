@@ -199,7 +199,9 @@ class RunWatch {
   }
 
   answered(end: RunEnd, partition: number, deadLettered: number): void {
-    if (deadLettered > 0 || end.verdict === 'FAILED') return
+    // Items that are no units never came here; they are as bad as dead letters of ours.
+    const rejected = end.fetched - end.published - end.tooLarge
+    if (deadLettered > 0 || rejected > 0 || end.verdict === 'FAILED') return
     const partitions = this.#clean.get(end.runId) ?? new Set()
     partitions.add(partition)
     this.#clean.set(end.runId, partitions)
