@@ -60,11 +60,6 @@ export const isCoordinatorBusy = (error: unknown): boolean =>
     'NOT_COORDINATOR_FOR_GROUP',
   ])
 
-const FENCED = ['INVALID_PRODUCER_EPOCH', 'PRODUCER_FENCED', 'INVALID_PRODUCER_ID_MAPPING']
-
-/** Another process has taken over this transactional id. */
-export const isFenced = (error: unknown): boolean => isOfType(error, FENCED)
-
 /** What the client knows of a partition's leader is out of date; a refresh cures it. */
 export const isStaleMetadata = (error: unknown): boolean =>
   isOfType(error, [
