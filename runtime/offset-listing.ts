@@ -227,7 +227,7 @@ class OffsetRun {
     const drifted = totalMoved > 0 || repeats > 0
     if (!drifted && gap === 0) return { verdict: 'COMPLETE', declared, reason: null }
     const reason = drifted
-      ? `it moved: ${totalFirst} declared at first, ${declared} at last, ${listed} seen, ${repeats} twice`
+      ? `declared ${totalFirst} at first, ${declared} at last; ${listed} listed, ${repeats} twice`
       : `${listed} items listed, ${declared} declared`
     const bound = DRIFT_SHARE_MAX * Math.max(totalFirst ?? 0, declared ?? 0, listed)
     const isSmall = drifted && Math.max(totalMoved, gap) < bound

@@ -87,6 +87,8 @@ const CALL_ATTEMPTS_MAX = 3
 const PARALLEL_ATTEMPTS_MAX = 8
 const NOT_THE_API =
   'The address answers as for an unknown path. Check the API URL of the connection (the API host, with one api- in front).'
+const KEY_ENDED =
+  'This key worked before: most likely it has expired or was deleted. Make a new one, and change what the reference points to.'
 const HTML_HINT =
   'A web page came instead of data: look for a proxy or a log-in page that answers in place of the API. It is tried again.'
 
@@ -107,7 +109,9 @@ export function createClassify(): (answer: AnswerFacts) => Refusal | null {
       vendorExtra: error?.extra ?? null,
     }
     const status = isSuccess ? Number(error?.code ?? 500) : answer.status
-    return { ...words, ...verdictOf(answer, status, error, worked.has(answer.path)) }
+    const verdict = verdictOf(answer, status, error, worked.has(answer.path))
+    const hasEnded = verdict.failure === 'AUTHORIZATION_FAILURE' && worked.size > 0
+    return { ...words, ...verdict, ...(hasEnded ? { remediation: KEY_ENDED } : {}) }
   }
 }
 

@@ -7,6 +7,7 @@ import { lifetimeMs } from '../../producers/prisma-cloud/auth.ts'
 import { computeHosts } from '../../producers/prisma-cloud/compute-hosts.ts'
 import { prismaCloudConnector } from '../../producers/prisma-cloud/connector.ts'
 import { vendorWords } from '../../producers/prisma-cloud/errors.ts'
+import { sleepMs } from '../../runtime/http-retry.ts'
 import { PROVOKE } from '../../simulator/provoke.ts'
 import { connectPrisma, pullAll } from '../support/connect.ts'
 import { type Received, reply, serve } from '../support/http-server.ts'
@@ -319,15 +320,26 @@ describe('what can go wrong', () => {
     ])
   })
 
-  it('keeps to 30 requests in 30 s without being told', async () => {
+  it('includes no 429: only so many requests start in 30 s, and a stop ends the wait', async () => {
     const simulator = await runSimulator({ machines: 60, rateLimits: true })
-    const { client, faults } = connectPrisma(simulator.prisma, { pageSize: 2 })
     const stop = new AbortController()
+    const waitsMs: number[] = []
+    const sleep = (ms: number, signal: AbortSignal) => {
+      waitsMs.push(ms)
+      stop.abort()
+      return sleepMs(ms, signal)
+    }
+    const settings = { pageSize: 2, computeRequestsPer30s: 5 }
+    const { client, faults } = connectPrisma(simulator.prisma, settings, { retry: { sleep } })
     const context = { signal: stop.signal, nowMs: Date.now, report: () => {} }
     const pull = computeHosts.pull(client, null, context)
-    for (let n = 0; n < 20; n += 1) expect((await pull.next()).done).toBe(false)
-    stop.abort()
-    expect(await failing(pull.next())).toMatchObject({ message: expect.stringContaining('stop') })
+    for (let n = 0; n < 5; n += 1) expect((await pull.next()).done).toBe(false)
+    const error = await failing(pull.next())
+    expect(error).toMatchObject({ message: expect.stringContaining('stop') })
+    expect(waitsMs).toHaveLength(1)
+    expect(waitsMs[0]).toBeGreaterThan(20_000)
+    const site = simulator.stats().sites.find((s) => s.vendor === 'prisma-cloud')
+    expect(site?.endpoints['compute.hosts']?.requests).toBe(5)
     expect(faults).toEqual([])
   })
 })
