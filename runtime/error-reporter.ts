@@ -18,6 +18,18 @@ export type ErrorScope = {
   readonly runId: string | null
 }
 
+type StreamFacts = { readonly vendor: VendorId; readonly product: string; readonly stream: string }
+
+/** A failed log-in is the connection's, whichever stream met it; anything else the stream's. */
+export function faultScope(
+  connection: string,
+  { vendor, product, stream }: StreamFacts,
+  error: PipelineError,
+): ErrorScope {
+  const place = error.stage === 'AUTH' ? { product: null, stream: null } : { product, stream }
+  return { connection, vendor, ...place, sink: null, runId: null }
+}
+
 export type RecordPointer = NonNullable<ConnectorError['record']>
 
 /** Which open conditions to clear; a field left out matches all. */
@@ -58,6 +70,7 @@ export type ReporterOptions = {
 const ONGOING_EVERY_MS = 60_000
 const MESSAGE_CHARACTERS_MAX = 2_048
 const QUEUE_EVENTS_MAX = 1_000
+const BATCH_EVENTS_MAX = 100
 const CONDITIONS_MAX = 10_000
 
 export const fingerprintOf = (scope: ErrorScope, stage: Stage, failure: Failure): string =>
@@ -202,27 +215,27 @@ function eventOf(
 
 /** Sends events in order, one batch at a time; what cannot be sent is tried again, within bounds. */
 function eventQueue(options: ReporterOptions) {
-  const waiting: ConnectorError[] = []
+  const waiting: OutRecord[] = []
   let sending: Promise<void> | null = null
 
   const drain = async () => {
     while (waiting.length > 0) {
-      const batch = waiting.slice(0, 100)
+      const batch = waiting.slice(0, BATCH_EVENTS_MAX)
       try {
-        await options.send(batch.map((event) => toRecord(event, options)))
+        await Promise.resolve(batch).then(options.send)
         waiting.splice(0, batch.length)
       } catch (error) {
         // The publisher has retried already. The events stay; the next one raised tries again.
         options.log.error({ err: error }, 'connector-error events cannot be published now')
-        return
+        break
       }
     }
+    // In the same turn as the last look at the queue: an event that comes later starts anew.
+    sending = null
   }
-  const start = () => {
-    sending ??= drain().finally(() => {
-      sending = null
-    })
-    return sending
+  const start = async () => {
+    if (waiting.length > 0) sending ??= drain()
+    await sending
   }
   return {
     push(event: ConnectorError) {
@@ -230,7 +243,13 @@ function eventQueue(options: ReporterOptions) {
         options.log.error({ dropped: event.fingerprint }, 'the queue of connector errors is full')
         return
       }
-      waiting.push(event)
+      try {
+        waiting.push(toRecord(event, options))
+      } catch (error) {
+        // One that has no Avro form must not hold up those behind it.
+        options.log.error({ err: error, dropped: event.fingerprint }, 'no connector-error event')
+        return
+      }
       void start()
     },
     async flush(timeoutMs: number) {

@@ -7,7 +7,7 @@ import type { Verdict } from '../contracts/run.ts'
 import { loadCheckpoints } from './checkpoint.ts'
 import type { StreamSettings } from './connection-config.ts'
 import type { VendorConnector } from './connector.ts'
-import type { ErrorScope } from './error-reporter.ts'
+import { type ErrorScope, faultScope } from './error-reporter.ts'
 import type { Metrics } from './metrics.ts'
 import { type RunSourceOptions, RunInterrupted, runSource } from './run-source.ts'
 
@@ -81,6 +81,8 @@ class Turns<Config extends ConnectionConfig, Client> {
   readonly #connector: VendorConnector<Config, Client>
   readonly #options: ConnectionOptions
   #client: Client | null = null
+  /** The one being pulled: faults of calls are its faults. */
+  #source: Source<Client, unknown> | null = null
   #tenant: string | null = null
 
   constructor(
@@ -160,6 +162,7 @@ class Turns<Config extends ConnectionConfig, Client> {
     const connection = this.#config.name
     const counters = this.#options.metrics.of(streamKey({ connection, stream: source.stream }))
     const options: RunSourceOptions = { ...this.#options, counters }
+    this.#source = source
     let pauseMs = INTERRUPTED_PAUSE_MS
     for (let interruptions = 0; ; interruptions++) {
       try {
@@ -191,7 +194,7 @@ class Turns<Config extends ConnectionConfig, Client> {
         ? error
         : new PipelineError('INTERNAL', 'FETCH', String(error), { cause: error })
     if (!this.#options.signal.aborted) {
-      this.#options.reporter.raise(failure, { ...this.#scope(), product: source.product })
+      this.#options.reporter.raise(failure, this.#connectionScope())
       const counters = this.#options.metrics.of(streamKey({ connection, stream: source.stream }))
       counters.errors += 1
       counters.state = 'waiting'
@@ -206,7 +209,7 @@ class Turns<Config extends ConnectionConfig, Client> {
       nowMs,
       log,
       signal,
-      onFault: (error) => reporter.raise(error, this.#scope()),
+      onFault: (error) => reporter.raise(error, this.#scope(error)),
       onSuccess: () => reporter.succeeded(this.#config.name),
     })
     this.#tenant ??= await this.#tenantName(this.#client)
@@ -223,7 +226,12 @@ class Turns<Config extends ConnectionConfig, Client> {
     return this.#connector.resolveTenant(client)
   }
 
-  #scope(): ErrorScope {
+  #scope(error: PipelineError): ErrorScope {
+    if (this.#source === null) return this.#connectionScope()
+    return faultScope(this.#config.name, this.#source, error)
+  }
+
+  #connectionScope(): ErrorScope {
     const { name: connection } = this.#config
     const { vendor } = this.#connector
     return { connection, vendor, product: null, stream: null, sink: null, runId: null }

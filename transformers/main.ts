@@ -54,8 +54,9 @@ function startVendor(pipeline: Pipeline, vendor: VendorId): RunningProcessor {
       reporter.clear({
         connection: end.connection,
         stream: end.stream,
-        stages: ['NORMALIZE', 'PARSE'],
-        failures: ['SCHEMA_VIOLATION', 'SERIALIZATION', 'INVALID_RESPONSE'],
+        // PARSE is the producers', who clear it themselves.
+        stages: ['NORMALIZE'],
+        failures: ['SCHEMA_VIOLATION', 'SERIALIZATION', 'INVALID_RESPONSE', 'INTERNAL'],
       }),
   })
   const groupId = transformerGroup(prefix, vendor)

@@ -42,7 +42,11 @@ export function readUnit<S extends z.ZodType>(raw: RawUnit, schema: S): z.output
     json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(raw.body))
   } catch {
     // The parser's own message quotes the payload, which must not reach an error event.
-    throw new PipelineError('INVALID_RESPONSE', 'PARSE', `a unit of ${stream} is not UTF-8 JSON`)
+    throw new PipelineError(
+      'INVALID_RESPONSE',
+      'NORMALIZE',
+      `a unit of ${stream} is not UTF-8 JSON`,
+    )
   }
   const result = schema.safeParse(json)
   if (result.success) return result.data
