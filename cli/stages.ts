@@ -12,6 +12,8 @@ export type StageName = (typeof STAGES)[number]
 export type RunningStages = {
   /** Resolves with the turns when producers ran once. @throws what only the operator can mend */
   readonly producers: Promise<TurnOutcome[]>
+  /** Ends the transformers alone, so that what they have to report is reported. */
+  readonly stopTransformers: () => Promise<void>
   readonly stop: () => Promise<void>
 }
 
@@ -30,11 +32,12 @@ export async function startStages(
     : Promise.resolve([])
   // The caller awaits it later; a rejection before that must not end the process by itself.
   producers.catch(() => undefined)
+  const stopTransformers = async () => await transformers?.stop()
   const stop = async () => {
     own.abort()
     await producers.catch(() => undefined)
-    await transformers?.stop()
+    await stopTransformers()
     await sinks?.stop()
   }
-  return { producers, stop }
+  return { producers, stopTransformers, stop }
 }

@@ -66,11 +66,21 @@ export async function start(args: readonly string[]): Promise<number> {
     cleanups.push(pipeline.close)
     const admin = await openAdmin(settings, log)
     cleanups.push(() => admin.close())
+    const startedAtMs = Date.now()
     const running = await startStages(pipeline, config, STAGES, { once: values.once, signal })
     cleanups.push(running.stop)
     tellWhere(stack, config)
     const once = values.once
-    ending = await follow({ pipeline, config, admin, running, signal, stages, once })
+    ending = await follow({
+      pipeline,
+      config,
+      admin,
+      running,
+      signal,
+      stages,
+      once,
+      startedAtMs,
+    })
   } finally {
     for (const cleanup of cleanups.toReversed()) {
       await cleanup().catch((error: unknown) => say(`while stopping: ${String(error)}`))
@@ -169,6 +179,8 @@ export type Following = {
   readonly signal: AbortSignal
   readonly stages: StageClock
   readonly once: boolean
+  /** When the stages began, for what they have reported since. */
+  readonly startedAtMs: number
 }
 
 async function follow(following: Following): Promise<Ending> {

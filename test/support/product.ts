@@ -50,12 +50,15 @@ export type ProductOptions = {
   readonly connection?: object
   /** Merged into the whole file. */
   readonly config?: object
+  /** A concurrent test's own `onTestFinished`, from its context; default: the global one. */
+  readonly onFinished?: (teardown: () => Promise<void>) => void
 }
 
 export type Product = Awaited<ReturnType<typeof startProduct>>
 
 /** Everything of the test's own: prefix, database, files; gone when the test ends. */
 export async function startProduct(options: ProductOptions = {}) {
+  const onFinished = options.onFinished ?? onTestFinished
   const simulator = await startSimulator({
     seed: 7,
     machines: 12,
@@ -63,11 +66,11 @@ export async function startProduct(options: ProductOptions = {}) {
     xqlPendingPolls: 1,
     ...options.simulator,
   })
-  onTestFinished(() => simulator.stop())
+  onFinished(() => simulator.stop())
   const folder = await mkdtemp(join(tmpdir(), 'exposure-product-'))
-  onTestFinished(() => rm(folder, { recursive: true, force: true }))
+  onFinished(() => rm(folder, { recursive: true, force: true }))
   const database = await createDatabase()
-  onTestFinished(() => database.drop())
+  onFinished(() => database.drop())
   const prefix = randomPrefix()
   const settings: KafkaSettings = {
     brokers: stack().brokers,
@@ -76,7 +79,7 @@ export async function startProduct(options: ProductOptions = {}) {
     ssl: false,
     sasl: null,
   }
-  onTestFinished(() => dropTopics(settings))
+  onFinished(() => dropTopics(settings))
   const secrets: Record<string, string> = { DATABASE_URL: database.url }
   const configFile = join(folder, 'exposure.yaml')
   const document = {

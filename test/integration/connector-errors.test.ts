@@ -1,0 +1,200 @@
+// Every row of the troubleshooting tables, brought about at the vendor and followed to the store.
+import { describe, expect, it } from 'vitest'
+import type { ConnectorError } from '../../contracts/connector-error.ts'
+import { FAILURES, type Failure } from '../../contracts/errors.ts'
+import { TOPICS, type TopicName } from '../../contracts/topics.ts'
+import { PROVOKE, type Provoked } from '../../simulator/provoke.ts'
+import { type Ended, type Product, startProduct } from '../support/product.ts'
+
+const ROW_TIMEOUT_MS = 180_000
+const HOSTS = '/us-sim-1/api/v1/hosts'
+const ENDPOINTS = '/public_api/v1/endpoints/get_endpoint/'
+
+type Http = { readonly method: string; readonly path: string; readonly status: number }
+type Row = {
+  readonly type: Provoked & Failure
+  /** 3: the run is not COMPLETE; 0: it is, the retry having succeeded. */
+  readonly code: 0 | 3
+  readonly stage: ConnectorError['stage']
+  readonly stream: string | null
+  readonly http: Http | null
+  /** A fault that a retry cured is over when the same run ends. */
+  readonly clearedIn: 'the same run' | 'the next run'
+  readonly remediation?: string
+}
+type Vendor = keyof typeof PROVOKE
+
+const disconnected = FAILURES.TEMPORARY_DISCONNECTED.remediation.replace(' N ', ' 1 ')
+const login = { method: 'POST', path: '/login' }
+const hosts = { method: 'GET', path: HOSTS }
+const endpoints = { method: 'POST', path: ENDPOINTS }
+const same = { code: 0, clearedIn: 'the same run' } as const
+const next = { code: 3, clearedIn: 'the next run' } as const
+const atLogin = { stage: 'AUTH', stream: null, ...next } as const
+const atHosts = { stage: 'FETCH', stream: 'compute.hosts' } as const
+const atEndpoints = { stage: 'FETCH', stream: 'xdr.endpoints', ...next } as const
+
+const ROWS: Readonly<Record<Vendor, readonly Row[]>> = {
+  'prisma-cloud': [
+    { type: 'AUTHORIZATION_FAILURE', ...atLogin, http: { ...login, status: 401 } },
+    { type: 'ACCESS_FORBIDDEN', ...atHosts, ...next, http: { ...hosts, status: 403 } },
+    { type: 'NOT_FOUND', ...atLogin, http: { ...login, status: 404 } },
+    { type: 'TOO_MANY_REQUESTS', ...atHosts, ...same, http: { ...hosts, status: 429 } },
+    { type: 'TEMPORARY_FAILURE', ...atHosts, ...same, http: { ...hosts, status: 502 } },
+    {
+      type: 'TEMPORARY_DISCONNECTED',
+      ...atLogin,
+      http: { ...login, status: 502 },
+      remediation: disconnected,
+    },
+    // The run itself is COMPLETE: an empty listing closes nothing, and is said.
+    {
+      type: 'MISSING_DATA',
+      ...next,
+      code: 0,
+      stage: 'SNAPSHOT',
+      stream: 'compute.hosts',
+      http: null,
+    },
+  ],
+  cortex: [
+    { type: 'AUTHORIZATION_FAILURE', ...atEndpoints, http: { ...endpoints, status: 401 } },
+    { type: 'ACCESS_FORBIDDEN', ...atEndpoints, http: { ...endpoints, status: 403 } },
+    { type: 'NOT_FOUND', ...atEndpoints, http: { ...endpoints, status: 500 } },
+    { type: 'TOO_MANY_REQUESTS', ...atEndpoints, ...same, http: { ...endpoints, status: 429 } },
+    { type: 'TEMPORARY_FAILURE', ...atEndpoints, ...same, http: { ...endpoints, status: 502 } },
+    {
+      type: 'TEMPORARY_DISCONNECTED',
+      ...atEndpoints,
+      stream: null,
+      http: { ...endpoints, status: 503 },
+      remediation: disconnected,
+    },
+    {
+      type: 'MISSING_DATA',
+      ...next,
+      code: 0,
+      stage: 'SNAPSHOT',
+      stream: 'xdr.endpoints',
+      http: null,
+    },
+  ],
+}
+
+type OnFinished = NonNullable<Parameters<typeof startProduct>[0]>['onFinished']
+
+const startOne = (vendor: Vendor, onFinished: OnFinished): Promise<Product> =>
+  vendor === 'prisma-cloud'
+    ? startProduct({
+        connections: ['prisma'],
+        config: { disconnectedAfter: '1s' },
+        ...(onFinished && { onFinished }),
+      })
+    : startProduct({
+        connections: ['alpha'],
+        connection: {
+          streams: { 'cloud.assets': { enabled: false }, 'cloud.findings': { enabled: false } },
+        },
+        config: { disconnectedAfter: '1s' },
+        ...(onFinished && { onFinished }),
+      })
+
+const ofState = (events: readonly ConnectorError[], type: Failure, state: string) =>
+  events.filter((event) => event.error_type === type && event.state === state)
+
+const openErrors = (product: Product) =>
+  product.query<{ error_type: string; fingerprint: string; remediation: string }>(
+    'select error_type, fingerprint, remediation from exposure.open_connector_error order by 1',
+  )
+
+/** Everything that a run has left anywhere, as text. */
+async function traces(product: Product, ended: readonly Ended[]): Promise<string> {
+  const texts = ended.flatMap(({ stdout, stderr }) => [stdout, stderr])
+  for (const topic of Object.keys(TOPICS) as TopicName[]) {
+    for (const { key, value, headers } of await product.records(topic)) {
+      texts.push(key, JSON.stringify(headers), value?.toString('latin1') ?? '')
+    }
+  }
+  const rows = await product.query('select event::text from exposure.connector_error')
+  return [...texts, JSON.stringify(rows)].join('\n')
+}
+
+/** What must occur nowhere: the keys, and any token or header made of them. */
+const secretsOf = ({ simulator }: Product): string[] => [
+  simulator.prisma.accessKeyId,
+  simulator.prisma.secretKey,
+  ...simulator.cortex.map((access) => access.apiKey),
+  // Every token of the simulator begins with this.
+  Buffer.from('{"alg":"HS256","typ":"JWT"}').toString('base64url'),
+]
+
+async function proveRow(product: Product, vendor: Vendor, row: Row): Promise<void> {
+  const { simulator } = product
+  const name = vendor === 'prisma-cloud' ? 'prisma' : 'alpha'
+  const url = vendor === 'prisma-cloud' ? simulator.prisma.url : simulator.cortex[0].url
+  const remediation = row.remediation ?? FAILURES[row.type].remediation
+  simulator.faults.set(...PROVOKE[vendor][row.type])
+  const broken = await product.once()
+  expect({ code: broken.code, runs: broken.summary?.runs.length }).toEqual({
+    code: row.code,
+    runs: 1,
+  })
+  expect(broken.summary?.connectorErrors[row.type]).toBe(1)
+
+  const events = await product.connectorErrors()
+  const [raised, ...more] = ofState(events, row.type, 'RAISED')
+  expect(more).toEqual([])
+  expect(raised).toMatchObject({
+    connection_id: name,
+    vendor,
+    stream: row.stream,
+    sink_id: null,
+    stage: row.stage,
+    severity: FAILURES[row.type].severity,
+    retryable: FAILURES[row.type].retriable,
+    remediation,
+    occurrences: 1,
+    http: row.http && {
+      method: row.http.method,
+      url: `${url}${row.http.path}`,
+      status: row.http.status,
+    },
+  })
+  if (row.clearedIn === 'the next run') {
+    expect(await openErrors(product)).toContainEqual({
+      error_type: row.type,
+      fingerprint: raised?.fingerprint,
+      remediation,
+    })
+    expect(ofState(events, row.type, 'CLEARED')).toEqual([])
+  } else {
+    expect(await openErrors(product)).toEqual([])
+    expect(ofState(events, row.type, 'CLEARED')).toHaveLength(1)
+  }
+
+  simulator.faults.clear()
+  const healed = await product.once({ EXPOSURE_LOG_LEVEL: 'trace' })
+  expect([healed.code, healed.summary?.connectorErrors]).toEqual([0, {}])
+  const [cleared, ...others] = ofState(await product.connectorErrors(), row.type, 'CLEARED')
+  expect(others).toEqual([])
+  expect(cleared).toMatchObject({
+    fingerprint: raised?.fingerprint,
+    severity: 'INFORMATIONAL',
+    first_at: raised?.first_at,
+  })
+  expect(await openErrors(product)).toEqual([])
+
+  const left = await traces(product, [broken, healed])
+  expect(left).toContain(row.type)
+  expect(secretsOf(product).filter((secret) => left.includes(secret))).toEqual([])
+}
+
+describe.each(Object.keys(ROWS) as Vendor[])('connector errors of %s', (vendor) => {
+  it.concurrent.for(ROWS[vendor])(
+    '$type is raised once with its next step, and cleared by a later process',
+    { timeout: ROW_TIMEOUT_MS },
+    async (row, { onTestFinished }) => {
+      await proveRow(await startOne(vendor, onTestFinished), vendor, row)
+    },
+  )
+})
