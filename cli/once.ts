@@ -53,7 +53,7 @@ export async function finishOnce(following: Following): Promise<Ending> {
     connectorErrors: errors.raised,
     seconds: stages.seconds(),
   }
-  const complete = outcomes.every((outcome) => outcome.verdict === 'COMPLETE')
+  const complete = outcomes.every(({ verdict }) => verdict === 'COMPLETE' || verdict === 'SKIPPED')
   return { exitCode: complete ? 0 : EXIT_NOT_COMPLETE, summary }
 }
 

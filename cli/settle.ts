@@ -57,7 +57,8 @@ export class RunFollower {
   #targets(runIds: readonly string[]): Targets {
     const targets = new Map(this.#places)
     const { prefix } = this.#pipeline
-    const stored = new Set([topicName(prefix, 'assets'), topicName(prefix, 'findings')])
+    const exposure = ['assets', 'findings', 'vulnerabilities'] as const
+    const stored = new Set(exposure.map((topic) => topicName(prefix, topic)))
     for (const runId of runIds) {
       for (const run of this.#tallies.get(runId)?.values() ?? []) {
         for (const { topic, partition, offset } of run.tally?.outputs ?? []) {

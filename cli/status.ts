@@ -6,7 +6,7 @@ import { sinkGroup } from '../runtime/run-sink.ts'
 import { transformerGroup } from '../transformers/main.ts'
 import type { Connection, ExposureConfig } from './config.ts'
 
-const SINK_TOPICS = ['assets', 'findings', 'connectorErrors', 'runs'] as const
+const SINK_TOPICS = ['assets', 'findings', 'vulnerabilities', 'connectorErrors', 'runs'] as const
 
 /** The lines to print now. `lag` counts offsets, transaction markers included. */
 export async function statusLines(

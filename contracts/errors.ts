@@ -1,5 +1,5 @@
 // Every failure the product can report: its name, whether waiting helps, and the operator's next step.
-import { z } from 'zod'
+import type { z } from 'zod'
 
 /** The closed list. The first seven are the names of the vendors' troubleshooting tables. */
 export const ERROR_TYPES = [
@@ -23,6 +23,7 @@ export const ERROR_TYPES = [
   'NOT_LICENSED',
   'QUOTA_EXHAUSTED',
   'CREDENTIAL_EXPIRING',
+  'CONTRACT_DRIFT',
 ] as const
 export type ErrorType = (typeof ERROR_TYPES)[number]
 export type Failure = Exclude<ErrorType, 'UNKNOWN'>
@@ -177,6 +178,13 @@ export const FAILURES: Readonly<Record<Failure, FailureFacts>> = {
     remediation:
       "The tenant's daily query quota is used up. The pull goes on when it is renewed; raise it, or pull less often.",
   },
+  CONTRACT_DRIFT: {
+    title: 'Contract drift',
+    retriable: false,
+    severity: 'LOW',
+    remediation:
+      'The vendor sends something new or in another form. Records go on; look whether a newer exposure-stream reads it, or report the path shown.',
+  },
   CREDENTIAL_EXPIRING: {
     title: 'Credential expiring',
     retriable: false,
@@ -204,6 +212,8 @@ export type PipelineErrorDetails = {
   readonly violations?: readonly string[]
   /** How long the other side asked us to wait. */
   readonly retryAfterMs?: number
+  /** What exactly, where one type covers many conditions (a path and its day); in the fingerprint. */
+  readonly subject?: string
   /** Instead of the table's next step, where more is known. */
   readonly remediation?: string
 }

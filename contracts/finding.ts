@@ -58,7 +58,7 @@ const resolution = enumeration('Resolution', 'Why it is not open.', [
   'EXPIRED',
 ])
 
-const cvss = record('Cvss', 'One CVSS assessment.', {
+export const cvss = record('Cvss', 'One CVSS assessment.', {
   version: [text(), '2.0 | 3.0 | 3.1 | 4.0 | unknown.'],
   vector: [optional(text()), 'Vector string verbatim.'],
   base_score: [double(), 'Base score.'],
@@ -66,7 +66,7 @@ const cvss = record('Cvss', 'One CVSS assessment.', {
   source: [optional(text()), 'nvd | vendor | distro.'],
 })
 
-const epss = record('Epss', 'EPSS.', {
+export const epss = record('Epss', 'EPSS.', {
   score: [double(), 'Probability 0..1.'],
   percentile: [optional(double()), '0..1.'],
   as_of: [optional(timestampMs()), 'Model date.'],
@@ -80,7 +80,7 @@ const exploitMaturity = enumeration('ExploitMaturity', 'Highest maturity.', [
   'IN_THE_WILD',
 ])
 
-const exploit = record('Exploit', 'Exploit information.', {
+export const exploit = record('Exploit', 'Exploit information.', {
   available: [bool(), 'Exploit or PoC exists.'],
   maturity: [withDefault(exploitMaturity, 'UNKNOWN'), 'Maturity.'],
   sources: [list(text()), 'exploit-db, cisa-kev…'],

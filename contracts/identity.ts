@@ -8,7 +8,10 @@ const UID_CHARACTERS = 26
  * `prefix` + 130 bits of sha256 over the JSON of `parts`, base32 lower-case. JSON of an array, so
  * that no separator can be forged.
  */
-export function uid(prefix: 'ast_' | 'fnd_' | 'ent_' | 'cor_', parts: readonly string[]): string {
+export function uid(
+  prefix: 'ast_' | 'fnd_' | 'vln_' | 'ent_' | 'cor_',
+  parts: readonly string[],
+): string {
   const digest = createHash('sha256').update(JSON.stringify(parts)).digest()
   let text = ''
   let bits = 0

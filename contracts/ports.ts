@@ -8,6 +8,7 @@ import type { RawFacts } from './envelope.ts'
 import type { PipelineError } from './errors.ts'
 import type { Run, RunKind, Verdict } from './run.ts'
 import type { VendorId } from './topics.ts'
+import type { Vulnerability, VulnerabilityState } from './vulnerability.ts'
 
 // --- producers -------------------------------------------------------------------------------
 
@@ -73,6 +74,12 @@ export type Source<Client, Checkpoint> = {
   readonly entities: 'assets' | 'findings' | 'both'
   /** Parses a saved checkpoint; unknown fields are ignored. */
   readonly checkpoint: z.ZodType<Checkpoint>
+  /**
+   * Whether the tenant has this stream: licence, dataset, endpoint. Resolves with NOT_LICENSED and
+   * the reason when it has not (the stream is then skipped, told once), null when it has. Absent:
+   * every tenant has it. @throws PipelineError when it could not be found out
+   */
+  readonly available?: (client: Client, context: PullContext) => Promise<PipelineError | null>
   /** @throws PipelineError when the listing cannot go on: the run is then FAILED. */
   pull(
     client: Client,
@@ -100,6 +107,19 @@ export type Observation = {
   readonly findings: readonly FindingState[]
   /** False when the unit does not tell its findings (key missing, null): what it showed before stays. */
   readonly findingsKnown: boolean
+  /** Entries of the CVE dictionary; only streams that list it have any. */
+  readonly vulnerabilities?: readonly VulnerabilityState[]
+  /** What is new in the vendor's answer: told to operations once per path and day. */
+  readonly drift?: readonly Drift[]
+}
+
+/** A difference between what a vendor sends and what is documented. The record goes on. */
+export type Drift = {
+  readonly kind: 'new-field' | 'new-value' | 'type-change'
+  /** Dotted path in the vendor's record, `[]` for elements of a list. */
+  readonly path: string
+  /** The field's type, the new value (at most 100 characters), or `expected -> found`. */
+  readonly detail: string
 }
 
 /** Pure and synchronous, so that replaying a raw topic gives the same events. */
@@ -118,6 +138,7 @@ export type Transformer = {
 export type SinkEvent =
   | { readonly kind: 'asset'; readonly value: Asset | null }
   | { readonly kind: 'finding'; readonly value: Finding | null }
+  | { readonly kind: 'vulnerability'; readonly value: Vulnerability | null }
   | { readonly kind: 'connector-error'; readonly value: ConnectorError | null }
   | { readonly kind: 'run'; readonly value: Run | null }
 

@@ -11,6 +11,7 @@ export type TopicName =
   | 'stateCortex'
   | 'assets'
   | 'findings'
+  | 'vulnerabilities'
   | 'connectorErrors'
   | 'runs'
   | 'connections'
@@ -53,6 +54,12 @@ export const TOPICS: Readonly<Record<TopicName, TopicSpec>> = {
   stateCortex: state('exposure.state.cortex'),
   assets: { name: 'exposure.assets', partitions: 6, config: COMPACT_WEEK, schema: 'Asset' },
   findings: { name: 'exposure.findings', partitions: 6, config: COMPACT_WEEK, schema: 'Finding' },
+  vulnerabilities: {
+    name: 'exposure.vulnerabilities',
+    partitions: 6,
+    config: COMPACT_WEEK,
+    schema: 'Vulnerability',
+  },
   connectorErrors: {
     name: 'exposure.connector-errors',
     partitions: 3,

@@ -9,11 +9,18 @@ import { TOPICS, type TopicName } from '../contracts/topics.ts'
 export type AvroTopics = {
   assets: 'Asset'
   findings: 'Finding'
+  vulnerabilities: 'Vulnerability'
   connectorErrors: 'ConnectorError'
   runs: 'Run'
 }
 export type AvroTopic = keyof AvroTopics
-export const AVRO_TOPICS: readonly AvroTopic[] = ['assets', 'findings', 'connectorErrors', 'runs']
+export const AVRO_TOPICS: readonly AvroTopic[] = [
+  'assets',
+  'findings',
+  'vulnerabilities',
+  'connectorErrors',
+  'runs',
+]
 
 /** The event type of a schema. */
 export type EventOf<N extends SchemaName> = z.infer<(typeof SCHEMAS)[N]>

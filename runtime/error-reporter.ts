@@ -73,9 +73,26 @@ const QUEUE_EVENTS_MAX = 1_000
 const BATCH_EVENTS_MAX = 100
 const CONDITIONS_MAX = 10_000
 
-export const fingerprintOf = (scope: ErrorScope, stage: Stage, failure: Failure): string =>
+/** Told when it begins; that it still is so is no news. */
+const TOLD_ONCE: ReadonlySet<Failure> = new Set(['CONTRACT_DRIFT', 'NOT_LICENSED'])
+
+export const fingerprintOf = (
+  { connection, stream, sink }: ErrorScope,
+  stage: Stage,
+  failure: Failure,
+  subject?: string,
+): string =>
   createHash('sha256')
-    .update(JSON.stringify([scope.connection, scope.stream, scope.sink, stage, failure]))
+    .update(
+      JSON.stringify([
+        connection,
+        stream,
+        sink,
+        stage,
+        failure,
+        ...(subject === undefined ? [] : [subject]),
+      ]),
+    )
     .digest('hex')
     .slice(0, 32)
 
@@ -105,8 +122,9 @@ export function createErrorReporter(options: ReporterOptions): ErrorReporter {
 
   const raise: ErrorReporter['raise'] = (error, scope, record) => {
     const nowMs = options.nowMs()
-    const fingerprint = fingerprintOf(scope, error.stage, error.failure)
+    const fingerprint = fingerprintOf(scope, error.stage, error.failure, error.details.subject)
     const known = conditions.get(fingerprint)
+    if (known !== undefined && TOLD_ONCE.has(error.failure)) return
     const event = eventOf(error, scope, fingerprint, known, record ?? null, nowMs, options)
     put(event)
     if (error.failure === 'TEMPORARY_FAILURE' && scope.connection !== null) {

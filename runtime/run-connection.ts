@@ -27,7 +27,8 @@ export type TurnOutcome = {
   readonly connection: string
   readonly stream: string
   readonly runId: string | null
-  readonly verdict: Verdict
+  /** SKIPPED: the tenant does not have the stream. */
+  readonly verdict: Verdict | 'SKIPPED'
   readonly error: PipelineError | null
 }
 
@@ -167,6 +168,8 @@ class Turns<Config extends ConnectionConfig, Client> {
     for (let interruptions = 0; ; interruptions++) {
       try {
         const { client, tenant } = await this.#connected()
+        const missing = await this.#missing(source, client)
+        if (missing !== null) return this.#skipped(source, missing)
         const outcome = await runSource({ connection, tenant, client, source }, options)
         const { runId, verdict, error } = outcome
         return { connection, stream: source.stream, runId, verdict, error }
@@ -201,6 +204,23 @@ class Turns<Config extends ConnectionConfig, Client> {
       counters.verdict = 'FAILED'
     }
     return { connection, stream: source.stream, runId: null, verdict: 'FAILED', error: failure }
+  }
+
+  async #missing(source: Source<Client, unknown>, client: Client): Promise<PipelineError | null> {
+    const { signal, nowMs, reporter } = this.#options
+    const report = (error: PipelineError) => reporter.raise(error, this.#scope(error))
+    return (await source.available?.(client, { signal, nowMs, report })) ?? null
+  }
+
+  /** The rest of the connection goes on; a licence bought later clears it. */
+  #skipped(source: Source<Client, unknown>, missing: PipelineError): TurnOutcome {
+    const { name: connection } = this.#config
+    const { stream } = source
+    this.#options.reporter.raise(missing, faultScope(connection, source, missing))
+    const counters = this.#options.metrics.of(streamKey({ connection, stream }))
+    counters.state = 'waiting'
+    counters.verdict = 'SKIPPED'
+    return { connection, stream, runId: null, verdict: 'SKIPPED', error: missing }
   }
 
   async #connected(): Promise<{ client: Client; tenant: string }> {

@@ -252,6 +252,7 @@ async function decodeAll(writer: Writer, slice: ConsumedBatch) {
 const KINDS = {
   assets: { kind: 'asset', schemaName: 'Asset' },
   findings: { kind: 'finding', schemaName: 'Finding' },
+  vulnerabilities: { kind: 'vulnerability', schemaName: 'Vulnerability' },
   connectorErrors: { kind: 'connector-error', schemaName: 'ConnectorError' },
   runs: { kind: 'run', schemaName: 'Run' },
 } as const

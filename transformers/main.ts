@@ -1,5 +1,6 @@
 // The stage of transformers: raw topics of every vendor through the lifecycle to exposure events.
-import type { PipelineError } from '../contracts/errors.ts'
+import { PipelineError } from '../contracts/errors.ts'
+import type { Drift } from '../contracts/ports.ts'
 import { type RawFacts, streamKey } from '../contracts/envelope.ts'
 import type { KafkaRecord } from '../contracts/processing.ts'
 import { RAW_TOPIC, STATE_TOPIC, VENDORS, type VendorId, topicName } from '../contracts/topics.ts'
@@ -40,9 +41,11 @@ function startVendor(pipeline: Pipeline, vendor: VendorId): RunningProcessor {
     encode: {
       asset: (value) => codecs.encode('assets', value),
       finding: (value) => codecs.encode('findings', value),
+      vulnerability: (value) => codecs.encode('vulnerabilities', value),
       run: (value) => codecs.encode('runs', value),
     },
     deadLetter: (record, error) => deadLetter(prefix, record, error, attemptOf(record)),
+    onDrift: (drift, day, facts) => reportDrift(pipeline, drift, day, facts),
     onDeadLetter: (error, record, facts) =>
       reportDeadLetter(pipeline, vendor, error, record, facts),
     onCommit: ({ stream, events, deadLettered }) => {
@@ -85,6 +88,18 @@ function startVendor(pipeline: Pipeline, vendor: VendorId): RunningProcessor {
       reporter.clear({ connection: null, stream: null, sink: null, failures })
     },
   })
+}
+
+function reportDrift(pipeline: Pipeline, drift: Drift, day: string, facts: RawFacts): void {
+  const { kind, path, detail } = drift
+  const message = `${facts.stream}: ${kind} at ${path}: ${detail}`
+  const subject = `${kind} ${path} ${day}`
+  const { connection, vendor, product, stream, runId } = facts
+  const scope = { connection, vendor, product, stream, sink: null, runId }
+  pipeline.reporter.raise(
+    new PipelineError('CONTRACT_DRIFT', 'NORMALIZE', message, { subject }),
+    scope,
+  )
 }
 
 /** A replayed dead letter carries how often it was tried before. */

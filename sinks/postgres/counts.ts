@@ -10,6 +10,7 @@ export type PostgresCounts = {
   readonly findings: number
   /** Findings with status OPEN or REOPENED. */
   readonly openFindings: number
+  readonly vulnerabilities: number
   readonly connectorErrors: number
   readonly openConnectorErrors: number
   readonly runs: number
@@ -30,7 +31,8 @@ export async function postgresCounts(
     return await database.transaction('counting rows in PostgreSQL', async (query) => {
       const { rows } = await query(
         `SELECT ${of('asset')} AS "assets", ${of('finding')} AS "findings",
-           ${of('finding', OPEN)} AS "openFindings", ${of('connector_error')} AS "connectorErrors",
+           ${of('finding', OPEN)} AS "openFindings", ${of('vulnerability')} AS "vulnerabilities",
+           ${of('connector_error')} AS "connectorErrors",
            ${of('open_connector_error')} AS "openConnectorErrors", ${of('run')} AS "runs"`,
       )
       return rows[0] as PostgresCounts

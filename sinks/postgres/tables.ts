@@ -4,6 +4,7 @@ import type { ConnectorError } from '../../contracts/connector-error.ts'
 import type { EventMeta } from '../../contracts/event-meta.ts'
 import type { Finding } from '../../contracts/finding.ts'
 import type { Run } from '../../contracts/run.ts'
+import type { Vulnerability } from '../../contracts/vulnerability.ts'
 
 /** Where a row comes from. */
 export type Origin = { readonly topic: string; readonly partition: number; readonly offset: bigint }
@@ -125,6 +126,29 @@ export const FINDING: Table<Finding> = {
     ['resolved_at', 'time', (f) => f.resolved_at],
     ['due_at', 'time', (f) => f.due_at],
     ['reopen_count', 'int', (f) => f.reopen_count],
+    ...envelope,
+  ],
+}
+
+export const VULNERABILITY: Table<Vulnerability> = {
+  name: 'vulnerability',
+  key: ['vulnerability_uid'],
+  guard: ['revision'],
+  columns: [
+    ['vulnerability_uid', 'text', (v) => v.vulnerability_uid],
+    ['vuln_id', 'text', (v) => v.vuln_id],
+    ['title', 'text', (v) => v.title],
+    ['severity', 'text', (v) => v.severity],
+    ['severity_id', 'int', (v) => v.severity_id],
+    ['cvss_score', 'float8', (v) => v.cvss_score],
+    ['epss_score', 'float8', (v) => v.epss?.score ?? null],
+    ['known_exploited', 'bool', (v) => v.known_exploited],
+    ['packages', 'text[]', (v) => v.packages],
+    ['published_at', 'time', (v) => v.published_at],
+    ['modified_at', 'time', (v) => v.modified_at],
+    ['status', 'text', (v) => v.status],
+    ['first_seen', 'time', (v) => v.first_seen],
+    ['last_seen', 'time', (v) => v.last_seen],
     ...envelope,
   ],
 }

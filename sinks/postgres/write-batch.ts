@@ -1,11 +1,12 @@
 // Writes one batch inside a transaction, and finds the rows that the store refuses for good.
 import type { Asset } from '../../contracts/asset.ts'
 import type { Finding } from '../../contracts/finding.ts'
+import type { Vulnerability } from '../../contracts/vulnerability.ts'
 import type { Rejection, SinkBatch, SinkRecord } from '../../contracts/ports.ts'
 import type { Query } from './database.ts'
 import { refusalOf } from './errors.ts'
 import { type Row, remove, sumTallies, upsert } from './statements.ts'
-import { ASSET, CONNECTOR_ERROR, FINDING, RUN, RUN_TALLY } from './tables.ts'
+import { ASSET, CONNECTOR_ERROR, FINDING, VULNERABILITY, RUN, RUN_TALLY } from './tables.ts'
 
 /** A record with its place in the batch as it was handed in. */
 type Item = { readonly index: number; readonly record: SinkRecord }
@@ -103,6 +104,11 @@ async function writeSlice(
     case 'finding':
       await remove(query, schema, { table: 'finding', column: 'finding_uid' }, deleted)
       return upsert(query, schema, FINDING, rows('finding'))
+    case 'vulnerability': {
+      const place = { table: 'vulnerability', column: 'vulnerability_uid' }
+      await remove(query, schema, place, deleted)
+      return upsert(query, schema, VULNERABILITY, rows('vulnerability'))
+    }
     case 'connector-error':
       await remove(query, schema, { table: 'connector_error', column: 'fingerprint' }, deleted)
       return upsert(query, schema, CONNECTOR_ERROR, rows('connector-error'))
@@ -136,12 +142,20 @@ function refusedBeforehand(record: SinkRecord): string | null {
       ? findingNumbers(record.value)
       : record.kind === 'asset'
         ? assetNumbers(record.value)
-        : []
+        : record.kind === 'vulnerability'
+          ? vulnerabilityNumbers(record.value)
+          : []
   const bad = numbers.find((number) => number !== null && !Number.isFinite(number))
   return bad === undefined ? null : `a score is ${bad}, which JSON cannot hold`
 }
 
 const isWholeText = (value: unknown) => typeof value !== 'string' || value.isWellFormed()
+
+const vulnerabilityNumbers = (v: Vulnerability): (number | null)[] => [
+  v.cvss_score,
+  v.epss?.score ?? null,
+  ...v.cvss.map((assessment) => assessment.base_score),
+]
 
 const findingNumbers = (f: Finding): (number | null)[] => [
   f.cvss_score,

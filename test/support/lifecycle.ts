@@ -9,6 +9,7 @@ import {
   rawKey,
 } from '../../contracts/envelope.ts'
 import type { PipelineError } from '../../contracts/errors.ts'
+import type { Drift } from '../../contracts/ports.ts'
 import type { Finding } from '../../contracts/finding.ts'
 import { partitionOf } from '../../contracts/placement.ts'
 import {
@@ -28,6 +29,7 @@ import { TRANSFORMERS } from '../../transformers/transformers.ts'
 const types = {
   assets: readerType('Asset'),
   findings: readerType('Finding'),
+  vulnerabilities: readerType('Vulnerability'),
   runs: readerType('Run'),
 }
 
@@ -37,6 +39,7 @@ export class LifecycleBench {
   readonly written: OutRecord[] = []
   readonly deadLetters: PipelineError[] = []
   readonly cleanRuns: string[] = []
+  readonly drifts: (Drift & { day: string })[] = []
   readonly processor
   store: LifecycleStore
   readonly #offsets = new Map<string, bigint>()
@@ -50,9 +53,11 @@ export class LifecycleBench {
       encode: {
         asset: (value) => types.assets.toBuffer(value),
         finding: (value) => types.findings.toBuffer(value),
+        vulnerability: (value) => types.vulnerabilities.toBuffer(value),
         run: (value) => types.runs.toBuffer(value),
       },
       deadLetter: (record, error) => deadLetter('', record, error, 1),
+      onDrift: (drift, day) => this.drifts.push({ ...drift, day }),
       onDeadLetter: (error) => this.deadLetters.push(error),
       onCleanRun: (end) => this.cleanRuns.push(end.runId),
       onCommit: () => undefined,

@@ -8,6 +8,7 @@ import { partitionOf } from '../../contracts/placement.ts'
 import type { Run } from '../../contracts/run.ts'
 import type { OutRecord } from '../../contracts/processing.ts'
 import { TOPICS, topicName } from '../../contracts/topics.ts'
+import type { Vulnerability, VulnerabilityState } from '../../contracts/vulnerability.ts'
 
 /** Where the observation behind an event came from. */
 export type Origin = {
@@ -32,6 +33,7 @@ export type Change = {
 export type Encode = {
   readonly asset: (value: Asset) => Buffer
   readonly finding: (value: Finding) => Buffer
+  readonly vulnerability: (value: Vulnerability) => Buffer
   readonly run: (value: Run) => Buffer
 }
 
@@ -83,6 +85,18 @@ export function assetRecord(
   return exposureRecord('assets', prefix, state.asset_uid, state.asset_uid, meta, body, null)
 }
 
+export function vulnerabilityRecord(
+  state: VulnerabilityState,
+  meta: EventMeta,
+  prefix: string,
+  encode: Encode,
+): OutRecord {
+  const value: Vulnerability = { meta, ...state }
+  const key = state.vulnerability_uid
+  const body = encode.vulnerability(value)
+  return exposureRecord('vulnerabilities', prefix, key, key, meta, body, state.severity_id)
+}
+
 /** Placed by the asset, so that a stream processor can join findings with assets. */
 export function findingRecord(
   state: FindingState,
@@ -103,8 +117,10 @@ export function findingRecord(
   )
 }
 
+const WORD = { assets: 'asset', findings: 'finding', vulnerabilities: 'vulnerability' } as const
+
 function exposureRecord(
-  topic: 'assets' | 'findings',
+  topic: keyof typeof WORD,
   prefix: string,
   key: string,
   placedBy: string,
@@ -112,7 +128,6 @@ function exposureRecord(
   value: Buffer,
   severityId: number | null,
 ): OutRecord {
-  const word = topic === 'assets' ? 'asset' : 'finding'
   return {
     topic: topicName(prefix, topic),
     partition: partitionOf(placedBy, TOPICS[topic].partitions),
@@ -122,7 +137,7 @@ function exposureRecord(
       ce_specversion: '1.0',
       ce_id: meta.event_id,
       ce_source: `/connectors/${meta.source.connection_id}`,
-      ce_type: `exposure.${word}.${meta.change_type.toLowerCase()}.v1`,
+      ce_type: `exposure.${WORD[topic]}.${meta.change_type.toLowerCase()}.v1`,
       ce_time: new Date(meta.observed_at).toISOString(),
       ce_subject: key,
       'content-type': 'application/avro',

@@ -3,7 +3,8 @@ import type { AssetState } from '../../contracts/asset.ts'
 import type { FindingState } from '../../contracts/finding.ts'
 import { uid } from '../../contracts/identity.ts'
 import { EPSS_STEP } from './hash.ts'
-import type { Contribution, Entity } from './state.ts'
+import type { Contribution, Entity, EntityState } from './state.ts'
+import type { VulnerabilityState } from '../../contracts/vulnerability.ts'
 
 /** Lowest rank first, then by unit, so that the order of arrival has no say. */
 export function byRank(contributions: readonly Contribution[]): Contribution[] {
@@ -31,6 +32,14 @@ export function mergedAsset(contributions: readonly Contribution[], over: Overla
     gone_at: over.closedAtMs,
     reopen_count: over.reopenCount,
   }
+}
+
+function mergedVulnerability(
+  contributions: readonly Contribution[],
+  over: Overlay,
+): VulnerabilityState {
+  const state = byRank(contributions)[0]?.state as VulnerabilityState
+  return { ...state, first_seen: over.firstSeenMs, status: over.closed ? 'GONE' : state.status }
 }
 
 export function mergedFinding(contributions: readonly Contribution[], over: Overlay): FindingState {
@@ -63,19 +72,23 @@ export function mergedFinding(contributions: readonly Contribution[], over: Over
 }
 
 /** The content of an entity with its EPSS held where it was until it really moves. */
-export function withSteadyEpss<S extends AssetState | FindingState>(
-  state: S,
-  emitted: number | null,
-): S {
+export function withSteadyEpss(state: EntityState, emitted: number | null): EntityState {
   if (!('epss' in state) || state.epss === null || emitted === null) return state
   const moved = Math.abs(state.epss.score - emitted) >= EPSS_STEP
   return moved ? state : { ...state, epss: { ...state.epss, score: emitted } }
 }
 
-export const merged = (entity: Pick<Entity, 'kind' | 'contributions'> & Overlay) =>
-  entity.kind === 'asset'
-    ? mergedAsset(entity.contributions, entity)
-    : mergedFinding(entity.contributions, entity)
+export function merged(entity: Pick<Entity, 'kind' | 'contributions'> & Overlay): EntityState {
+  const { contributions } = entity
+  switch (entity.kind) {
+    case 'asset':
+      return mergedAsset(contributions, entity)
+    case 'finding':
+      return mergedFinding(contributions, entity)
+    case 'vulnerability':
+      return mergedVulnerability(contributions, entity)
+  }
+}
 
 const union = (lists: readonly (readonly string[])[]): string[] =>
   [...new Set(lists.flat())].toSorted()

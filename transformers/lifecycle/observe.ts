@@ -5,10 +5,18 @@ import type { FindingState } from '../../contracts/finding.ts'
 import type { Observation } from '../../contracts/ports.ts'
 import type { OutRecord } from '../../contracts/processing.ts'
 import type { Draft } from './draft.ts'
-import { type Encode, type Origin, assetRecord, findingRecord, metaOf } from './events.ts'
+import {
+  type Encode,
+  type Origin,
+  assetRecord,
+  findingRecord,
+  metaOf,
+  vulnerabilityRecord,
+} from './events.ts'
+import type { VulnerabilityState } from '../../contracts/vulnerability.ts'
 import { changesBetween, comparable, hashOf } from './hash.ts'
 import { merged, withSteadyEpss } from './merge.ts'
-import type { Contribution, Entity, UnitState } from './state.ts'
+import type { Contribution, Entity, EntityState, UnitState } from './state.ts'
 
 /** A unit that loses more findings than both of these is believed only when its next sight agrees. */
 export const DOUBT_FINDINGS = 20
@@ -59,6 +67,11 @@ export function stage(
   for (const state of observation.assets) {
     shown.add(state.asset_uid)
     contribute(work, 'asset', state.asset_uid, { unit: unitKey, rank, state })
+  }
+  for (const state of observation.vulnerabilities ?? []) {
+    shown.add(state.vulnerability_uid)
+    const id = state.vulnerability_uid
+    contribute(work, 'vulnerability', id, { unit: unitKey, rank, state })
   }
   for (const state of observation.findings) {
     shown.add(state.finding_uid)
@@ -202,7 +215,7 @@ function changeType(
   hash: string,
 ): ChangeType | null {
   if (current === undefined) return 'CREATED'
-  if (!current.closed && next.closed) return kind === 'asset' ? 'GONE' : 'RESOLVED'
+  if (!current.closed && next.closed) return kind === 'finding' ? 'RESOLVED' : 'GONE'
   if (current.closed && !next.closed) return 'REOPENED'
   return current.hash === hash ? null : 'UPDATED'
 }
@@ -225,7 +238,7 @@ function event(
   work: Work,
   id: string,
   kind: Entity['kind'],
-  state: AssetState | FindingState,
+  state: EntityState,
   type: ChangeType,
   entity: Entity,
   changes: readonly FieldChange[],
@@ -244,7 +257,12 @@ function event(
   const nativeId = kind === 'asset' ? facts.assetNativeId : facts.unit
   const meta = metaOf(id, nativeId, work.origin, change, work.rules.mappingVersion)
   const { prefix, encode } = work.rules
-  return kind === 'asset'
-    ? assetRecord(state as AssetState, meta, prefix, encode)
-    : findingRecord(state as FindingState, meta, prefix, encode)
+  switch (kind) {
+    case 'asset':
+      return assetRecord(state as AssetState, meta, prefix, encode)
+    case 'finding':
+      return findingRecord(state as FindingState, meta, prefix, encode)
+    case 'vulnerability':
+      return vulnerabilityRecord(state as VulnerabilityState, meta, prefix, encode)
+  }
 }

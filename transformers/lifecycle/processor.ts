@@ -11,7 +11,7 @@ import {
 } from '../../contracts/envelope.ts'
 import { PipelineError, violationsOf } from '../../contracts/errors.ts'
 import { partitionOf } from '../../contracts/placement.ts'
-import type { Transformer } from '../../contracts/ports.ts'
+import type { Drift, Transformer } from '../../contracts/ports.ts'
 import type { KafkaRecord, OutRecord, Processor, Step } from '../../contracts/processing.ts'
 import type { Run } from '../../contracts/run.ts'
 import { RAW_PARTITIONS, TOPICS, topicName } from '../../contracts/topics.ts'
@@ -27,11 +27,14 @@ import {
   streamOfSeenKey,
 } from './state.ts'
 import type { AssetState } from '../../contracts/asset.ts'
+import type { FindingState } from '../../contracts/finding.ts'
 
 export type LifecycleOptions = Rules & {
   readonly transformers: readonly Transformer[]
   /** Makes the dead-letter record of a raw record. */
   readonly deadLetter: (record: KafkaRecord, error: PipelineError) => OutRecord
+  /** Told after the commit, once per path and UTC day of the observation. */
+  readonly onDrift: (drift: Drift, day: string, facts: RawFacts) => void
   /** Told after the commit of the dead letter. `facts` null: the headers could not be read. */
   readonly onDeadLetter: (error: PipelineError, record: KafkaRecord, facts: RawFacts | null) => void
   /** Told when every partition of this process answered a run without one dead letter. */
@@ -123,6 +126,10 @@ function observeUnit(
     return nothing
   }
   const observation = transformer.transform({ facts, body: record.value })
+  const day = new Date(facts.fetchedAtMs).toISOString().slice(0, 10)
+  for (const drift of observation.drift ?? []) {
+    draft.afterCommit(() => options.onDrift(drift, day, facts))
+  }
   const { topic, partition, offset, timestampMs } = record
   const origin: Origin = { facts, topic, partition, offset, timestampMs, sha256 }
   const { rank } = transformer
@@ -149,12 +156,12 @@ function unchanged(draft: Draft, unit: UnitState, rawHash: string): boolean {
   return unit.entities.every((id) => {
     const entity = draft.entity(id)
     if (entity === undefined || entity.closed) return false
-    return entity.kind === 'asset' || entity.entityUid === assetEntityUid(draft, entity)
+    return entity.kind !== 'finding' || entity.entityUid === assetEntityUid(draft, entity)
   })
 }
 
 function assetEntityUid(draft: Draft, finding: Entity): string | null {
-  const state = finding.contributions[0]?.state
+  const state = finding.contributions[0]?.state as FindingState | undefined
   const asset = state === undefined ? undefined : draft.entity(state.asset_uid)
   return (asset?.contributions[0]?.state as AssetState | undefined)?.entity_uid ?? null
 }

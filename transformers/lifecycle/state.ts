@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import type { AssetState } from '../../contracts/asset.ts'
 import type { FindingState } from '../../contracts/finding.ts'
+import type { VulnerabilityState } from '../../contracts/vulnerability.ts'
 import type { PartitionStore } from '../../contracts/processing.ts'
 
 /** One unit (`connection|stream|unit`) that was met at least once. */
@@ -24,12 +25,15 @@ export type Contribution = {
   /** Key of the contributing unit. */
   readonly unit: string
   readonly rank: number
-  readonly state: AssetState | FindingState
+  readonly state: EntityState
 }
 
-/** One asset or finding. The content is in its contributions; the rest is what only we know. */
+export type EntityKind = 'asset' | 'finding' | 'vulnerability'
+export type EntityState = AssetState | FindingState | VulnerabilityState
+
+/** One asset, finding or dictionary entry. The content is in its contributions; the rest is what only we know. */
 export type Entity = {
-  readonly kind: 'asset' | 'finding'
+  readonly kind: EntityKind
   readonly revision: number
   readonly hash: string
   readonly closed: boolean
