@@ -1,7 +1,8 @@
 // Reading one raw unit: JSON or a dead letter, and the lenient zod words for vendors' loose types.
 import { z } from 'zod'
-import type { RawUnit } from '../contracts/ports.ts'
 import { PipelineError, violationsOf } from '../contracts/errors.ts'
+import type { Drift, RawUnit } from '../contracts/ports.ts'
+import type { DriftOf } from './drift.ts'
 import { flagOf, fullTextOf, isObject, numberOf, textOf, textsOf } from './text.ts'
 
 /** Ids are never cut: two long ones could become one. */
@@ -35,25 +36,47 @@ export const objectOrEmpty = <S extends z.ZodType>(schema: S) =>
  * @throws PipelineError INVALID_RESPONSE when it is not UTF-8 JSON, SCHEMA_VIOLATION when it lacks
  * what every record of the stream must have
  */
-export function readUnit<S extends z.ZodType>(raw: RawUnit, schema: S): z.output<S> {
-  const { stream } = raw.facts
-  let json: unknown
+export const readUnit = <S extends z.ZodType>(raw: RawUnit, schema: S): z.output<S> =>
+  checked(raw, schema, parsed(raw))
+
+/** How the records of a stream are read. */
+export type RecordReader<S extends z.ZodType> = {
+  readonly schema: S
+  /** What is known of them: see transformers/README.md. */
+  readonly driftOf: DriftOf
+  /** Brings the JSON into one form before the others see it. */
+  readonly prepare?: (json: unknown) => unknown
+}
+
+/** As readUnit, and what is new in the record. @throws PipelineError as readUnit does */
+export function readRecord<S extends z.ZodType>(
+  raw: RawUnit,
+  { schema, driftOf, prepare }: RecordReader<S>,
+): { readonly record: z.output<S>; readonly drift: readonly Drift[] } {
+  const json = prepare === undefined ? parsed(raw) : prepare(parsed(raw))
+  return { record: checked(raw, schema, json), drift: driftOf(json) }
+}
+
+function parsed({ facts, body }: RawUnit): unknown {
   try {
-    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(raw.body))
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body))
   } catch {
     // The parser's own message quotes the payload, which must not reach an error event.
     throw new PipelineError(
       'INVALID_RESPONSE',
       'NORMALIZE',
-      `a unit of ${stream} is not UTF-8 JSON`,
+      `a unit of ${facts.stream} is not UTF-8 JSON`,
     )
   }
+}
+
+function checked<S extends z.ZodType>({ facts }: RawUnit, schema: S, json: unknown): z.output<S> {
   const result = schema.safeParse(json)
   if (result.success) return result.data
   throw new PipelineError(
     'SCHEMA_VIOLATION',
     'NORMALIZE',
-    `a unit of ${stream} lacks what every record of the stream must have`,
+    `a unit of ${facts.stream} lacks what every record of the stream must have`,
     { violations: violationsOf(result.error) },
   )
 }

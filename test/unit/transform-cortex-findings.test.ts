@@ -150,7 +150,7 @@ describe('a finding row', () => {
 
   it('that is no longer active shows nothing', () => {
     const observation = observe('cloud.findings', row({}, { 'xdm.finding.is_active': false }))
-    expect(observation).toEqual({ assets: [], findings: [], findingsKnown: true })
+    expect(observation).toEqual({ assets: [], findings: [], findingsKnown: true, drift: [] })
   })
 
   it('keeps the id of its finding over versions and severities, not over packages', () => {

@@ -7,6 +7,7 @@ import { assetUid } from '../../contracts/identity.ts'
 import type { Transformer } from '../../contracts/ports.ts'
 import { cloudOf, instanceKeyOf, providerOf, resourceIdOf } from '../cloud.ts'
 import { severityCountsOf, worstOf } from '../counts.ts'
+import { defineRecord, each } from '../drift.ts'
 import { correlationKeysOf, entityUidOf, macsOf } from '../identity-keys.ts'
 import { addressesOf } from '../ip.ts'
 import { labelPairs, textMapOf } from '../maps.ts'
@@ -15,7 +16,7 @@ import { osFamilyOf, osOf } from '../os.ts'
 import { isObject, textOf, textsOf } from '../text.ts'
 import { timeOf } from '../times.ts'
 import { fieldNames, unmappedOf } from '../unmapped.ts'
-import { anything, maybeFlag, maybeText, readUnit, requiredId, textList } from '../vendor-json.ts'
+import { anything, maybeFlag, maybeText, readRecord, requiredId, textList } from '../vendor-json.ts'
 import { interfacesOf, kindOfWords, withInnerFields } from './fields.ts'
 
 /**
@@ -34,37 +35,35 @@ import { interfacesOf, kindOfWords, withInnerFields } from './fields.ts'
  * The specification calls the last one `issues_breakdown`. `xdm.host.*` comes only when asked for.
  * @see https://docs-cortex.paloaltonetworks.com/r/Cortex-CLOUD-API/Get-all-or-filtered-assets
  */
-const assetSchema = z.preprocess(
-  withInnerFields('xdm.asset.normalized_fields'),
-  z.looseObject({
-    'xdm.asset.id': requiredId,
-    'xdm.asset.strong_id': maybeText,
-    'xdm.asset.name': maybeText,
-    'xdm.asset.external_provider_id': maybeText,
-    'xdm.asset.external_fqdn': textList,
-    'xdm.asset.provider': maybeText,
-    'xdm.asset.realm': maybeText,
-    'xdm.asset.cloud.region': maybeText,
-    'xdm.asset.type.id': maybeText,
-    'xdm.asset.type.name': maybeText,
-    'xdm.asset.type.category': maybeText,
-    'xdm.asset.type.class': maybeText,
-    'xdm.asset.first_observed': anything,
-    'xdm.asset.last_observed': anything,
-    'xdm.asset.group_ids': textList,
-    'xdm.asset.tags': anything,
-    'xdm.asset.related_issues.issues_breakdown': anything,
-    issues_breakdown: anything,
-    'xdm.host.ipv4_addresses': textList,
-    'xdm.host.ipv6_addresses': textList,
-    'xdm.host.mac_addresses': textList,
-    'xdm.host.os_family': maybeText,
-    'xdm.host.os_distribution': maybeText,
-    'xdm.host.os_release': maybeText,
-    'xdm.network.internet_exposed': maybeFlag,
-    'xdm.cloud.vpc_id': maybeText,
-  }),
-)
+const assetSchema = z.looseObject({
+  'xdm.asset.id': requiredId,
+  'xdm.asset.strong_id': maybeText,
+  'xdm.asset.name': maybeText,
+  'xdm.asset.external_provider_id': maybeText,
+  'xdm.asset.external_fqdn': textList,
+  'xdm.asset.provider': maybeText,
+  'xdm.asset.realm': maybeText,
+  'xdm.asset.cloud.region': maybeText,
+  'xdm.asset.type.id': maybeText,
+  'xdm.asset.type.name': maybeText,
+  'xdm.asset.type.category': maybeText,
+  'xdm.asset.type.class': maybeText,
+  'xdm.asset.first_observed': anything,
+  'xdm.asset.last_observed': anything,
+  'xdm.asset.group_ids': textList,
+  'xdm.asset.tags': anything,
+  'xdm.asset.related_issues.issues_breakdown': anything,
+  issues_breakdown: anything,
+  'xdm.host.ipv4_addresses': textList,
+  'xdm.host.ipv6_addresses': textList,
+  'xdm.host.mac_addresses': textList,
+  'xdm.host.os_family': maybeText,
+  'xdm.host.os_distribution': maybeText,
+  'xdm.host.os_release': maybeText,
+  'xdm.network.internet_exposed': maybeFlag,
+  'xdm.cloud.vpc_id': maybeText,
+})
+const prepare = withInnerFields('xdm.asset.normalized_fields')
 type Row = z.output<typeof assetSchema>
 
 /** Mapped below, or counts that move although nothing changed on the asset. */
@@ -80,14 +79,45 @@ const KNOWN = fieldNames(`
   xdm.network.internet_exposed xdm.cloud.vpc_id xdm.asset.raw_fields
 `)
 
+/** Keys are literal. Lists may be one text. */
+const driftOf = defineRecord({
+  fields: {
+    ...each(
+      'string',
+      `xdm.asset.id xdm.asset.strong_id xdm.asset.name xdm.asset.external_provider_id
+       xdm.asset.provider xdm.asset.realm xdm.asset.cloud.region xdm.asset.type.id
+       xdm.asset.type.name xdm.asset.type.category xdm.asset.type.class xdm.host.os_family
+       xdm.host.os_distribution xdm.host.os_release xdm.cloud.vpc_id xdm.agent.type`,
+    ),
+    ...each('number|string', 'xdm.asset.first_observed xdm.asset.last_observed'),
+    ...each(
+      'array|string',
+      `xdm.asset.external_fqdn xdm.asset.group_ids xdm.host.ipv4_addresses xdm.host.ipv6_addresses
+       xdm.host.mac_addresses xdm.host.fqdn`,
+    ),
+    ...each(
+      'number',
+      `xdm.asset.related_issues.critical_issues xdm.asset.related_cases.critical_cases
+       issues_critical cases_critical`,
+    ),
+    ...each(
+      'object',
+      `xdm.asset.related_issues.issues_breakdown xdm.asset.related_cases.cases_breakdown
+       issues_breakdown cases_breakdown`,
+    ),
+    ...each('any', 'xdm.asset.tags xdm.asset.raw_fields'),
+    'xdm.network.internet_exposed': 'boolean|string',
+  },
+})
+
 export const cloudAssets: Transformer = {
   vendor: 'cortex',
   product: 'cortex-cloud',
   stream: 'cloud.assets',
   rank: 0,
   transform(raw) {
-    const row = readUnit(raw, assetSchema)
-    return { assets: [assetOf(row, raw.facts)], findings: [], findingsKnown: true }
+    const { record, drift } = readRecord(raw, { schema: assetSchema, driftOf, prepare })
+    return { assets: [assetOf(record, raw.facts)], findings: [], findingsKnown: true, drift }
   },
 }
 

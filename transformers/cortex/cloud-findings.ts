@@ -6,6 +6,7 @@ import { assetUid } from '../../contracts/identity.ts'
 import type { Transformer } from '../../contracts/ports.ts'
 import { providerOf } from '../cloud.ts'
 import { cvssOf } from '../cvss.ts'
+import { defineRecord, each } from '../drift.ts'
 import { findingUidOf } from '../finding-uid.ts'
 import { NEW_FINDING, linksOf, weaknessOf } from '../findings.ts'
 import { addressesOf } from '../ip.ts'
@@ -28,7 +29,7 @@ import {
   maybeFlag,
   maybeNumber,
   maybeText,
-  readUnit,
+  readRecord,
   requiredId,
   textList,
 } from '../vendor-json.ts'
@@ -57,47 +58,45 @@ import { kindOfWords, withInnerFields } from './fields.ts'
  * `normalized_fields` may be JSON text; lists may be a text; times are milliseconds or ISO.
  * @see https://docs-cortex.paloaltonetworks.com/r/Cortex-XSIAM/Cortex-XSIAM-XQL-Schema-Guide
  */
-const findingSchema = z.preprocess(
-  withInnerFields('xdm.finding.normalized_fields'),
-  z.looseObject({
-    'xdm.finding.id': requiredId,
-    'xdm.finding.asset_id': requiredId,
-    'xdm.finding.asset_name': maybeText,
-    'xdm.finding.asset_type': maybeText,
-    'xdm.finding.name': maybeText,
-    'xdm.finding.description_template': anything,
-    'xdm.finding.is_active': maybeFlag,
-    'xdm.finding.first_observed': anything,
-    'xdm.finding.last_observed': anything,
-    'xdm.vulnerability.cve_id': requiredId,
-    'xdm.vulnerability.severity': anything,
-    'xdm.vulnerability.cvss_score': anything,
-    'xdm.vulnerability.cvss_vector': anything,
-    'xdm.vulnerability.epss_score': maybeNumber,
-    'xdm.vulnerability.exploitable': maybeFlag,
-    'xdm.vulnerability.exploit_level': maybeText,
-    'xdm.vulnerability.has_a_fix': maybeFlag,
-    'xdm.vulnerability.fix_versions': anything,
-    'xdm.vulnerability.fix_date': anything,
-    'xdm.vulnerability.publish_date': anything,
-    'xdm.vulnerability.status': maybeText,
-    'xdm.vulnerability.cve_vendor_link': maybeText,
-    'xdm.vulnerability.cve_risk_factors': anything,
-    'xdm.vulnerability.cortex_vulnerability_risk_score': anything,
-    cortex_vulnerability_risk_score: anything,
-    'xdm.software_package.id': maybeText,
-    'xdm.software_package.version': textList,
-    'xdm.software_package.purl': maybeText,
-    'xdm.software_package.type': maybeText,
-    'xdm.software_package.layer_id': maybeText,
-    'xdm.host.os_distribution': maybeText,
-    'xdm.host.ipv4_addresses': textList,
-    'xdm.network.internet_exposed': maybeFlag,
-    'xdm.cloud.provider': maybeText,
-    'xdm.cloud.account_id': maybeText,
-    'xdm.cloud.region': maybeText,
-  }),
-)
+const findingSchema = z.looseObject({
+  'xdm.finding.id': requiredId,
+  'xdm.finding.asset_id': requiredId,
+  'xdm.finding.asset_name': maybeText,
+  'xdm.finding.asset_type': maybeText,
+  'xdm.finding.name': maybeText,
+  'xdm.finding.description_template': anything,
+  'xdm.finding.is_active': maybeFlag,
+  'xdm.finding.first_observed': anything,
+  'xdm.finding.last_observed': anything,
+  'xdm.vulnerability.cve_id': requiredId,
+  'xdm.vulnerability.severity': anything,
+  'xdm.vulnerability.cvss_score': anything,
+  'xdm.vulnerability.cvss_vector': anything,
+  'xdm.vulnerability.epss_score': maybeNumber,
+  'xdm.vulnerability.exploitable': maybeFlag,
+  'xdm.vulnerability.exploit_level': maybeText,
+  'xdm.vulnerability.has_a_fix': maybeFlag,
+  'xdm.vulnerability.fix_versions': anything,
+  'xdm.vulnerability.fix_date': anything,
+  'xdm.vulnerability.publish_date': anything,
+  'xdm.vulnerability.status': maybeText,
+  'xdm.vulnerability.cve_vendor_link': maybeText,
+  'xdm.vulnerability.cve_risk_factors': anything,
+  'xdm.vulnerability.cortex_vulnerability_risk_score': anything,
+  cortex_vulnerability_risk_score: anything,
+  'xdm.software_package.id': maybeText,
+  'xdm.software_package.version': textList,
+  'xdm.software_package.purl': maybeText,
+  'xdm.software_package.type': maybeText,
+  'xdm.software_package.layer_id': maybeText,
+  'xdm.host.os_distribution': maybeText,
+  'xdm.host.ipv4_addresses': textList,
+  'xdm.network.internet_exposed': maybeFlag,
+  'xdm.cloud.provider': maybeText,
+  'xdm.cloud.account_id': maybeText,
+  'xdm.cloud.region': maybeText,
+})
+const prepare = withInnerFields('xdm.finding.normalized_fields')
 type Row = z.output<typeof findingSchema>
 
 /** Mapped below; the constant that the query filters by; and the vendor's id of the row. */
@@ -116,17 +115,52 @@ const KNOWN = fieldNames(`
   xdm.cloud.region
 `)
 
+/** Keys are literal. Lists may be one text, numbers may be written as text. */
+const driftOf = defineRecord({
+  fields: {
+    ...each(
+      'string|array',
+      `xdm.finding.id xdm.finding.asset_id xdm.finding.asset_name xdm.finding.asset_type
+       xdm.finding.name xdm.finding.description_template xdm.finding.category xdm.finding.owner
+       xdm.vulnerability.cve_id xdm.vulnerability.severity xdm.vulnerability.cvss_vector
+       xdm.vulnerability.exploit_level xdm.vulnerability.fix_versions xdm.vulnerability.status
+       xdm.vulnerability.cve_vendor_link xdm.vulnerability.cve_risk_factors
+       xdm.software_package.id xdm.software_package.version xdm.software_package.purl
+       xdm.software_package.type xdm.software_package.layer_id xdm.host.os_distribution
+       xdm.host.os_release xdm.host.os_family xdm.host.ipv4_addresses xdm.cloud.provider
+       xdm.cloud.account_id xdm.cloud.region`,
+    ),
+    ...each(
+      'number|string',
+      `xdm.finding.first_observed xdm.finding.last_observed xdm.vulnerability.cvss_score
+       xdm.vulnerability.epss_score xdm.vulnerability.fix_date xdm.vulnerability.publish_date
+       xdm.vulnerability.cortex_vulnerability_risk_score cortex_vulnerability_risk_score`,
+    ),
+    ...each(
+      'boolean|string',
+      `xdm.finding.is_active xdm.vulnerability.exploitable xdm.vulnerability.has_a_fix
+       xdm.network.internet_exposed`,
+    ),
+    // As JSON text it may be too long, or none.
+    'xdm.finding.normalized_fields': 'any',
+  },
+  values: {
+    'xdm.finding.category': ['VULNERABILITY'],
+    'xdm.vulnerability.severity': ['critical', 'high', 'medium', 'low', 'informational', 'info'],
+  },
+})
+
 export const cloudFindings: Transformer = {
   vendor: 'cortex',
   product: 'cortex-cloud',
   stream: 'cloud.findings',
   rank: 0,
   transform(raw) {
-    const row = readUnit(raw, findingSchema)
+    const { record: row, drift } = readRecord(raw, { schema: findingSchema, driftOf, prepare })
     // A row that is no longer active shows nothing: what it showed before is closed.
     const isActive = row['xdm.finding.is_active'] !== false
     const findings = isActive ? [findingOf(row, raw.facts)] : []
-    return { assets: [], findings, findingsKnown: true }
+    return { assets: [], findings, findingsKnown: true, drift }
   },
 }
 

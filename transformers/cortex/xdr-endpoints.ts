@@ -5,6 +5,7 @@ import type { RawFacts } from '../../contracts/envelope.ts'
 import { assetUid } from '../../contracts/identity.ts'
 import type { Transformer } from '../../contracts/ports.ts'
 import { cloudOf, providerOf, resourceIdOf } from '../cloud.ts'
+import { defineRecord, each } from '../drift.ts'
 import { correlationKeysOf, entityUidOf, macsOf } from '../identity-keys.ts'
 import { addressesOf } from '../ip.ts'
 import { labelPairs, textMapOf } from '../maps.ts'
@@ -16,7 +17,7 @@ import {
   anything,
   maybeText,
   objectOrEmpty,
-  readUnit,
+  readRecord,
   requiredId,
   textList,
 } from '../vendor-json.ts'
@@ -84,14 +85,43 @@ const KNOWN = fieldNames(`
   scan_status operational_status_details
 `)
 
+/** Some tenants wrap scalars in lists of one, and write a list of one as a scalar. */
+const driftOf = defineRecord({
+  fields: {
+    ...each(
+      'string|array',
+      `endpoint_id endpoint_name endpoint_type endpoint_status endpoint_version endpointTags alias
+       domain os_type os_version operating_system ip ipv6 public_ip mac_address users group_name
+       active_directory content_version content_status installation_package is_isolated
+       operational_status operational_status_description scan_status assigned_prevention_policy
+       assigned_extensions_policy cloud_provider cloud_region cloud_provider_account_id
+       cloud_instance_id cloud_id`,
+    ),
+    ...each(
+      'number|array',
+      `first_seen last_seen install_date isolated_date content_release_timestamp
+       last_content_update_time`,
+    ),
+    operational_status_details: 'array',
+    tags: each('string|array', 'server_tags endpoint_tags'),
+  },
+  values: {
+    endpoint_status: [...STATUSES.keys()],
+    os_type: ['WINDOWS', 'LINUX', 'MAC', 'MACOS', 'ANDROID', 'IOS', 'CHROMEOS'].flatMap((os) => [
+      os,
+      `AGENT_OS_${os}`,
+    ]),
+  },
+})
+
 export const xdrEndpoints: Transformer = {
   vendor: 'cortex',
   product: 'cortex-xdr',
   stream: 'xdr.endpoints',
   rank: 0,
   transform(raw) {
-    const endpoint = readUnit(raw, endpointSchema)
-    return { assets: [assetOf(endpoint, raw.facts)], findings: [], findingsKnown: true }
+    const { record, drift } = readRecord(raw, { schema: endpointSchema, driftOf })
+    return { assets: [assetOf(record, raw.facts)], findings: [], findingsKnown: true, drift }
   },
 }
 

@@ -12,7 +12,8 @@ import { namesOf } from '../names.ts'
 import { osFamilyOf, osOf } from '../os.ts'
 import { timeOf } from '../times.ts'
 import { fieldNames, unmappedOf } from '../unmapped.ts'
-import { readUnit } from '../vendor-json.ts'
+import { readRecord } from '../vendor-json.ts'
+import { scanResultDrift } from './compute-drift.ts'
 import { findingsOf, isReachable } from './compute-findings.ts'
 import { type ComputeHost, hostSchema, riskFactorsOf } from './compute-host.ts'
 
@@ -37,12 +38,16 @@ export const computeHosts: Transformer = {
   stream: 'compute.hosts',
   rank: 0,
   transform(raw) {
-    const host = readUnit(raw, hostSchema)
+    const { record: host, drift } = readRecord(raw, {
+      schema: hostSchema,
+      driftOf: scanResultDrift,
+    })
     const asset = assetOf(host, raw.facts)
     return {
       assets: [asset],
       findings: findingsOf(host, asset, raw.facts.fetchedAtMs),
       findingsKnown: tellsFindings(host),
+      drift,
     }
   },
 }

@@ -1,0 +1,100 @@
+// What is known of a scan result of Prisma Cloud Compute: hosts, images and registry have one shape.
+import { type Fields, defineRecord, each } from '../drift.ts'
+
+const label: Fields = each('string', 'key value sourceType sourceName timestamp')
+
+const vulnerability: Fields = {
+  ...each(
+    'string',
+    `cause cve description discovered exploit fixLink functionLayer link packageName packageType
+     packageVersion path rpmModule severity status text title type vecStr`,
+  ),
+  ...each('number', 'cvss fixDate gracePeriodDays layerTime published'),
+  ...each('boolean', 'block cri custom twistlock'),
+  ...each('array', 'applicableRules binaryPkgs templates vulnTagInfos vulnerabilityDataSources'),
+  id: 'number|string',
+  exploits: [each('string', 'source kind link')],
+  riskFactors: 'object|array',
+  ...each('object', 'secret wildfireMalware'),
+}
+
+const software: Fields = {
+  ...each(
+    'string',
+    'author functionLayer jarIdentifier license md5 name originPackageName path purl rpmModule version',
+  ),
+  ...each('number', 'cveCount knownVulnerabilities layerTime'),
+  ...each('boolean', 'defaultGem goPkg installedFromPackage osPackage securityRepoPkg service'),
+  ...each('array', 'binaryIdx binaryPkgs files symbols'),
+}
+
+/**
+ * `shared.ImageScanResult`.
+ * @see https://pan.dev/prisma-cloud/api/cwpp/get-hosts/ (read 2026-11)
+ */
+export const scanResultDrift = defineRecord({
+  fields: {
+    ...each(
+      'string',
+      `_id additionalDistroReleaseData aisUUID baseImage clusterType creationTime csaDisplayHostname
+       distro ecsClusterName err firstScanTime hostname id k8sClusterAddr malwareAnalyzedTime osDistro
+       osDistroRelease osDistroVersion pushTime registryNamespace registryType scanBuildDate scanTime
+       scanVersion topLayer trustStatus type underlyingDistro underlyingDistroRelease`,
+    ),
+    ...each(
+      'number',
+      `caasSpecReferencesTotal complianceIssuesCount complianceRiskScore errCode pullDuration
+       scanDuration scanID vulnerabilitiesCount vulnerabilityRiskScore`,
+    ),
+    ...each(
+      'boolean',
+      `agentless appEmbedded compressed csa csaWindows hostRuntimeEnabled isARM64
+       missingDistroVulnCoverage packageCorrelationDone packageManager redHatNonRPMImage stopped
+       twistlockImage`,
+    ),
+    ...each(
+      'array',
+      `Secrets binaries caasSpecReferencesLaunchTypes caasSpecReferencesServiceTypes clusters
+       collections complianceIssues files foundSecrets history instances labels layers namespaces
+       registryTags repoDigests rhelRepos rhelReposRelativeURLs startupBinaries tags`,
+    ),
+    ...each(
+      'object',
+      `allCompliance complianceDistribution firewallProtection hosts image installedProducts repoTag
+       riskFactors secretScanMetrics trustResult vulnerabilityDistribution wildFireUsage`,
+    ),
+    compressedLayerTimes: 'object|array',
+    applications: [software],
+    packages: [{ pkgsType: 'string', pkgs: [software] }],
+    vulnerabilities: [vulnerability],
+    externalLabels: [label],
+    hostDevices: [each('string', 'name ip')],
+    cloudMetadata: {
+      ...each(
+        'string',
+        `accountID awsExecutionEnv image name ociTenantID provider region resourceID resourceURL type
+         vmID vmImageID`,
+      ),
+      ...each('object', 'azure gcp'),
+      labels: [label],
+    },
+  },
+  values: {
+    type: ['host', 'agentlessHost', 'vm', 'image', 'ciImage', 'registry', 'container'],
+    'cloudMetadata.provider': ['aws', 'azure', 'gcp', 'alibaba', 'oci', 'ibm', 'others'],
+    // Normalised, and the words of distributions where it is not.
+    'vulnerabilities[].severity': [
+      'critical',
+      'high',
+      'medium',
+      'low',
+      'important',
+      'moderate',
+      'negligible',
+      'unimportant',
+      'unassigned',
+      'not yet assigned',
+    ],
+    'vulnerabilities[].exploits[].kind': ['poc', 'in-the-wild'],
+  },
+})
