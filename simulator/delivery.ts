@@ -2,8 +2,9 @@
 import type { ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { setTimeout as wait } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { createGzip, gzip } from 'node:zlib'
+import { createGzip, gzip, gzipSync } from 'node:zlib'
 import type { SetFault } from './faults.ts'
 
 export type Answer = {
@@ -58,12 +59,12 @@ export async function deliver(
     return
   }
   if (fault?.kind === 'reset' || fault?.kind === 'truncate') {
-    await sendBroken(response, answer, answer.body, fault)
+    await sendBroken(response, answer, answer.body, fault, zipped)
     return
   }
   const encoding = zipped ? { 'content-encoding': 'gzip' } : {}
   response.writeHead(answer.status, { ...answer.headers, ...encoding })
-  const source = Readable.from(answer.body)
+  const source = Readable.from(slowed(answer.body, fault, response))
   const sent = zipped
     ? pipeline(source, createGzip({ level: 1 }), response)
     : pipeline(source, response)
@@ -80,14 +81,22 @@ async function sendWhole(
   const cut = fault?.kind === 'truncate' && fault.form === 'json'
   const plain = cut ? half(whole) : whole
   const zipped = accepted && plain.length >= GZIP_BYTES_MIN
-  const body = zipped ? await gzipAsync(plain, { level: 1 }) : plain
+  const sent = zipped ? await gzipAsync(plain, { level: 1 }) : plain
+  const cutGzip = fault?.kind === 'truncate' && fault.form === 'gzip'
+  const body = cutGzip ? half(sent) : sent
   response.writeHead(answer.status, {
     ...answer.headers,
     ...(zipped ? { 'content-encoding': 'gzip' } : {}),
     'content-length': String(body.length),
   })
   if (fault?.kind === 'reset') return breakOff(response, half(body), 'reset')
-  if (fault?.kind === 'truncate' && !cut) return breakOff(response, half(body), 'close')
+  if (fault?.kind === 'truncate' && fault.form === 'length') {
+    return breakOff(response, half(body), 'close')
+  }
+  if (fault?.kind === 'slow-body') {
+    const source = Readable.from(slowed([body], fault, response))
+    return pipeline(source, response).catch(onlyWhenLeft)
+  }
   return new Promise((resolve) => {
     response.once('close', resolve)
     response.end(body)
@@ -100,15 +109,38 @@ async function sendBroken(
   answer: Answer,
   blocks: Iterable<Buffer>,
   fault: SetFault & { kind: 'reset' | 'truncate' },
+  zipped: boolean,
 ): Promise<void> {
-  response.writeHead(answer.status, answer.headers)
-  const [first = Buffer.alloc(0)] = blocks
+  const [whole = Buffer.alloc(0)] = blocks
+  const cutGzip = fault.kind === 'truncate' && fault.form === 'gzip' && zipped
+  const first = cutGzip ? gzipSync(whole) : whole
+  const encoding = cutGzip ? { 'content-encoding': 'gzip' } : {}
+  response.writeHead(answer.status, { ...answer.headers, ...encoding })
   if (fault.kind === 'reset') return breakOff(response, half(first), 'reset')
   if (fault.form === 'length') return breakOff(response, half(first), 'close')
   return new Promise((resolve) => {
     response.once('close', resolve)
     response.end(half(first))
   })
+}
+
+/** The blocks, for `slow-body` each in pieces with pauses before them. */
+async function* slowed(
+  blocks: Iterable<Buffer>,
+  fault: SetFault | null,
+  response: ServerResponse,
+): AsyncGenerator<Buffer> {
+  if (fault?.kind !== 'slow-body') {
+    yield* blocks
+    return
+  }
+  for (const block of blocks) {
+    const bytes = Math.max(1, Math.ceil(block.length / fault.pieces))
+    for (let from = 0; from < block.length && !response.destroyed; from += bytes) {
+      await wait(fault.delayMs, undefined, { ref: false })
+      yield block.subarray(from, from + bytes)
+    }
+  }
 }
 
 function breakOff(response: ServerResponse, part: Buffer, how: 'reset' | 'close'): Promise<void> {

@@ -25,10 +25,16 @@ export const STATUS_ANSWERS = [
   'bad-gateway',
   'unavailable',
   'html-ok',
+  'payload-too-large',
+  'uri-too-long',
+  'parallel-queries',
+  'quota-exhausted',
 ] as const
 export type StatusAnswer = (typeof STATUS_ANSWERS)[number]
 
 const DELAY_MS_MAX = 600_000
+/** Keys of an object within a row, divided by `/`; lists stand for all of their elements. */
+const fieldPath = z.string().min(1)
 
 const faultSchema = z.discriminatedUnion('kind', [
   z.strictObject({ ...common, kind: z.literal('status'), answer: z.enum(STATUS_ANSWERS) }),
@@ -36,11 +42,12 @@ const faultSchema = z.discriminatedUnion('kind', [
   z.strictObject({ ...common, kind: z.literal('expire-token') }),
   /** The connection breaks in the middle of the body. */
   z.strictObject({ ...common, kind: z.literal('reset') }),
-  /** `json`: the body ends early yet closes well; `length`: shorter than announced. */
+  /** `json`: the body ends early yet closes well; `length`: shorter than announced; `gzip`: the
+   * body ends well in the middle of its gzip. */
   z.strictObject({
     ...common,
     kind: z.literal('truncate'),
-    form: z.enum(['json', 'length']).default('json'),
+    form: z.enum(['json', 'length', 'gzip']).default('json'),
   }),
   z.strictObject({ ...common, kind: z.literal('not-json') }),
   z.strictObject({
@@ -48,6 +55,15 @@ const faultSchema = z.discriminatedUnion('kind', [
     kind: z.literal('slow'),
     delayMs: z.int().min(1).max(DELAY_MS_MAX),
   }),
+  /** The body comes in `pieces`, with a pause before each. */
+  z.strictObject({
+    ...common,
+    kind: z.literal('slow-body'),
+    delayMs: z.int().min(1).max(DELAY_MS_MAX),
+    pieces: z.int().min(2).max(1_000).default(8),
+  }),
+  /** The body of the answer before, once more: the same page, and the same token for the next. */
+  z.strictObject({ ...common, kind: z.literal('repeat-page') }),
   /** 200 without a row. */
   z.strictObject({ ...common, kind: z.literal('empty') }),
   /** `share` of the rows is left out; `declared` says whether totals still count them. */
@@ -64,6 +80,23 @@ const faultSchema = z.discriminatedUnion('kind', [
     field: z.string().min(1),
     nth: z.int().min(0).max(100_000).default(0),
   }),
+  /** The first `by` rows of the listing have gone, and all others have moved up. */
+  z.strictObject({
+    ...common,
+    kind: z.literal('shift-rows'),
+    by: z.int().min(1).max(100_000).default(1),
+  }),
+  /** Every row has a field that nobody knows. */
+  z.strictObject({ ...common, kind: z.literal('new-field'), field: fieldPath }),
+  /** In every row the field has another word than ever before. */
+  z.strictObject({
+    ...common,
+    kind: z.literal('new-value'),
+    field: fieldPath,
+    value: z.string().min(1).default('NEVER_HEARD_OF'),
+  }),
+  /** In every row the field has another type: a number as text, a text as an object. */
+  z.strictObject({ ...common, kind: z.literal('type-change'), field: fieldPath }),
   /** Cortex only: the key counts as one of the other security level. */
   z.strictObject({ ...common, kind: z.literal('wrong-level') }),
 ])
@@ -80,6 +113,13 @@ const SPECIAL: ReadonlySet<FaultKind> = new Set<FaultKind>([
   'missing-rows',
   'drop-field',
   'wrong-level',
+])
+/** Kinds that every listing shows: whatever pages rows and lacks some can also show these. */
+const OF_LISTINGS: ReadonlySet<FaultKind> = new Set<FaultKind>([
+  'shift-rows',
+  'new-field',
+  'new-value',
+  'type-change',
 ])
 const FAULTS_MAX = 1_000
 
@@ -142,8 +182,12 @@ function matches(fault: SetFault, target: Target): boolean {
   if (fault.vendor !== target.vendor) return false
   if (fault.tenant !== undefined && fault.tenant !== target.tenant) return false
   if (SPECIAL.has(fault.kind) && !target.shows.has(fault.kind)) return false
+  if (OF_LISTINGS.has(fault.kind) && !isListing(target)) return false
   return glob(fault.endpoint, target.endpoint) || glob(fault.endpoint, target.path)
 }
+
+const isListing = ({ shows }: Target): boolean =>
+  shows.has('missing-rows') && shows.has('drop-field')
 
 function glob(pattern: string, text: string): boolean {
   const parts = pattern.split('*').map((p) => p.replace(/[\\^$.|?+()[\]{}]/g, '\\$&'))

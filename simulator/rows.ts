@@ -20,9 +20,13 @@ export const rowOf = (id: string, value: () => Value): Row => ({
 /** What a listing shows, and how many rows its totals speak of. */
 export type Shown = { readonly rows: readonly Row[]; readonly declared: number }
 
-/** Applies `empty` and `missing-rows`; any other fault leaves the rows as they are. */
+/** Applies `empty`, `missing-rows` and `shift-rows`; any other fault leaves the rows as they are. */
 export function shownRows(rows: readonly Row[], fault: SetFault | null): Shown {
   if (fault?.kind === 'empty') return { rows: [], declared: 0 }
+  if (fault?.kind === 'shift-rows') {
+    const moved = rows.slice(fault.by)
+    return { rows: moved, declared: moved.length }
+  }
   if (fault?.kind !== 'missing-rows') return { rows, declared: rows.length }
   const kept = rows.filter((row) => shareOf(row.id) >= fault.share)
   // Of few rows chance may keep all: then the last one goes, so that the fault shows.
@@ -30,11 +34,46 @@ export function shownRows(rows: readonly Row[], fault: SetFault | null): Shown {
   return { rows: left, declared: fault.declared === 'all' ? rows.length : left.length }
 }
 
-/** Applies `drop-field` to a page. */
-export const pageRows = (page: readonly Row[], fault: SetFault | null): readonly Row[] =>
-  fault?.kind === 'drop-field'
-    ? page.map((row, i) => (i === fault.nth ? without(row, fault.field) : row))
-    : page
+/** Applies `drop-field` and the kinds of drift to a page. */
+export function pageRows(page: readonly Row[], fault: SetFault | null): readonly Row[] {
+  if (fault?.kind === 'drop-field') {
+    return page.map((row, i) => (i === fault.nth ? without(row, fault.field) : row))
+  }
+  const change = fault === null ? null : changeOf(fault)
+  return change === null ? page : page.map((row) => changed(row, change))
+}
+
+type Change = { readonly field: string; readonly change: (value: unknown) => unknown }
+
+function changeOf(fault: SetFault): Change | null {
+  if (fault.kind === 'new-field') return { ...fault, change: () => 'nobody knows it' }
+  if (fault.kind === 'new-value') return { ...fault, change: () => fault.value }
+  return fault.kind === 'type-change' ? { ...fault, change: otherType } : null
+}
+
+const changed = (row: Row, { field, change }: Change): Row =>
+  rowOf(row.id, () => withChange(row.value(), field.split('/'), change) as Value)
+
+/** `value` with what stands at `path` changed, in each element where there are lists on the way. */
+function withChange(
+  value: unknown,
+  path: readonly string[],
+  change: (value: unknown) => unknown,
+): unknown {
+  const [key, ...rest] = path
+  if (key === undefined) return change(value)
+  if (Array.isArray(value)) return value.map((element) => withChange(element, path, change))
+  if (typeof value !== 'object' || value === null) return value
+  const fields = value as Value
+  return { ...fields, [key]: withChange(fields[key], rest, change) }
+}
+
+/** What another version of the vendor might send in its place. */
+function otherType(value: unknown): unknown {
+  if (typeof value === 'number') return String(value)
+  if (typeof value === 'string') return { text: value }
+  return value === null || value === undefined ? { text: null } : [value].flat().length
+}
 
 /** `value` without `field`. */
 export const withoutField = (value: Value, field: string): Value =>

@@ -57,14 +57,31 @@ const REQUEST_TIMEOUT_MS = 60_000
 /** Listens on 127.0.0.1. @throws Error of node:net when the port is taken */
 export async function startSite(site: Site, options: SiteOptions): Promise<RunningSite> {
   const stopped = new AbortController()
+  const memory = createMemory()
   const running = await listen(options.port, (request, response) =>
-    serve(site, options, stopped.signal, request, response),
+    serve(site, options, memory, stopped.signal, request, response),
   )
   return {
     url: running.url,
     stop: () => {
       stopped.abort()
       return running.stop()
+    },
+  }
+}
+
+type Memory = ReturnType<typeof createMemory>
+
+/** The last answer of each endpoint, for `repeat-page`. */
+function createMemory() {
+  const last = new Map<string, Answer>()
+  return {
+    shown: (endpoint: string, answer: Answer, fault: SetFault | null): Answer => {
+      const before = last.get(endpoint)
+      if (fault?.kind === 'repeat-page' && before !== undefined) return before
+      // A body in blocks can be sent only once.
+      if (answer.status === 200 && Buffer.isBuffer(answer.body)) last.set(endpoint, answer)
+      return answer
     },
   }
 }
@@ -96,6 +113,7 @@ export async function listen(port: number, handle: Handler): Promise<RunningSite
 async function serve(
   site: Site,
   options: SiteOptions,
+  memory: Memory,
   stopped: AbortSignal,
   request: IncomingMessage,
   response: ServerResponse,
@@ -116,7 +134,8 @@ async function serve(
     const { headers } = request
     const query = url.searchParams
     const call = { method, path, query, headers, body, nowMs: options.clock(), fault }
-    const answer = body === null ? text(413, 'too large') : answerOf(site, endpoint, call)
+    const made = body === null ? text(413, 'too large') : answerOf(site, endpoint, call)
+    const answer = memory.shown(endpoint.name, made, fault)
     status = answer.status
     await deliver(response, answer, fault, headers['accept-encoding'] ?? '')
   } finally {

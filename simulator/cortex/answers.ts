@@ -5,6 +5,10 @@ import type { StatusAnswer } from '../faults.ts'
 const JSON_TYPE = { 'content-type': 'application/json' }
 const PROCESSING = 'An error occurred while processing XDR public API'
 const RETRY_AFTER_S = '1'
+/** What a fifth query at a time is told. */
+export const TOO_MANY_QUERIES =
+  'reached max allowed amount of parallel running queries. ' +
+  'please wait for some queries to finish and submit your query again'
 
 /** JSON with `", "` and `": "` between the parts, as Python writes it. */
 function pythonJson(value: unknown): string {
@@ -76,5 +80,13 @@ export function statusAnswer(answer: StatusAnswer): Answer {
       return text(503, 'Service Unavailable')
     case 'html-ok':
       return html(200, 'Please log in')
+    case 'payload-too-large':
+      return html(413, 'Request Entity Too Large')
+    case 'uri-too-long':
+      return html(414, 'Request-URI Too Large')
+    case 'parallel-queries':
+      return xqlError({ err_msg: TOO_MANY_QUERIES, query_cost: 0, remaining_quota: 5 })
+    case 'quota-exhausted':
+      return xqlError({ err_msg: 'Query quota exceeded', query_cost: 0, remaining_quota: 0 })
   }
 }

@@ -7,7 +7,14 @@ import type { TenantSlot } from '../estate.ts'
 import { ROWS_HERE, type Row, jsonAround, pageRows, shownRows } from '../rows.ts'
 import type { Call } from '../site.ts'
 import type { World } from '../world.ts'
-import { invalidJson, notFound, replyError, waitress, xqlError } from './answers.ts'
+import {
+  TOO_MANY_QUERIES,
+  invalidJson,
+  notFound,
+  replyError,
+  waitress,
+  xqlError,
+} from './answers.ts'
 import { findingRows } from './findings.ts'
 import { type RequestData, requestData } from './request.ts'
 import { parseXql, runXql } from './xql-query.ts'
@@ -119,9 +126,7 @@ function withData<T>(call: Call, schema: z.ZodType<T>, answer: (data: T) => Answ
 
 const tooManyQueries = (use: { started: number; rejected: number }, remaining: number): Answer =>
   xqlError({
-    err_msg:
-      'reached max allowed amount of parallel running queries. ' +
-      'please wait for some queries to finish and submit your query again',
+    err_msg: TOO_MANY_QUERIES,
     query_cost: 0,
     remaining_quota: remaining,
     total_daily_running_queries: use.started,

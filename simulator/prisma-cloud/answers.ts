@@ -37,6 +37,8 @@ export function statusAnswer(answer: StatusAnswer, side: Side): Answer {
       return html(429, 'Too Many Requests')
     case 'waitress':
     case 'no-identity-threat':
+    case 'parallel-queries':
+    case 'quota-exhausted':
       return side === 'cspm' ? redlock(500, 'internal_error') : text(500, '')
     case 'bad-gateway':
       return html(502, 'Bad Gateway')
@@ -44,6 +46,10 @@ export function statusAnswer(answer: StatusAnswer, side: Side): Answer {
       return text(503, '', { 'retry-after': RETRY_AFTER_S })
     case 'html-ok':
       return html(200, 'Please log in')
+    case 'payload-too-large':
+      return html(413, 'Request Entity Too Large')
+    case 'uri-too-long':
+      return html(414, 'Request-URI Too Large')
   }
 }
 

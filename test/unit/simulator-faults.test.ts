@@ -1,4 +1,5 @@
 // Every kind of fault shows to a client, as often as it was set to and where it was set.
+import { gunzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { ERROR_TYPES } from '../../contracts/errors.ts'
 import { STATUS_ANSWERS } from '../../simulator/faults.ts'
@@ -48,6 +49,10 @@ describe('statuses', () => {
     'bad-gateway': [502, 502],
     unavailable: [503, 503],
     'html-ok': [200, 200],
+    'payload-too-large': [413, 413],
+    'uri-too-long': [414, 414],
+    'parallel-queries': [500, 500],
+    'quota-exhausted': [500, 500],
   }
 
   it.each(STATUS_ANSWERS)('shows %s once, then all is well again', async (answer) => {
@@ -136,6 +141,28 @@ describe('broken answers', () => {
     expect((await stream()).text.trimEnd().split('\n')).toHaveLength(number_of_results)
   })
 
+  it('ends well in the middle of its gzip', async () => {
+    const simulator = await runSimulator()
+    const token = await logIn(simulator)
+    const zipped = { 'accept-encoding': 'gzip' }
+    simulator.faults.set({ ...hosts, kind: 'truncate', form: 'gzip' })
+    const cut = await askHosts(simulator, token, 'limit=50', zipped)
+    expect([cut.status, cut.headers['content-encoding']]).toEqual([200, 'gzip'])
+    expect(() => gunzipSync(cut.bytes)).toThrow()
+    const whole = await askHosts(simulator, token, 'limit=50', zipped)
+    expect(() => gunzipSync(whole.bytes)).not.toThrow()
+  })
+
+  it('sends a body in pieces', async () => {
+    const simulator = await runSimulator()
+    const fault = { kind: 'slow-body', delayMs: 5, pieces: 8 } as const
+    simulator.faults.set({ ...hosts, ...fault }, { ...endpoints, ...fault })
+    const begunMs = performance.now()
+    expect(JSON.parse((await getHosts(simulator)).text).length).toBeGreaterThan(1)
+    expect(performance.now() - begunMs).toBeGreaterThan(30)
+    expect((await getEndpoints(simulator)).status).toBe(200)
+  })
+
   it('answers text where JSON is announced', async () => {
     const simulator = await runSimulator()
     simulator.faults.set({ ...endpoints, kind: 'not-json' })
@@ -215,6 +242,45 @@ describe('rows', () => {
     const { number_of_results } = await xqlResult(tenant, query_id)
     const whole = await xqlResult(tenant, await startXql(tenant, 'dataset = findings'))
     expect(number_of_results).toBeLessThan(whole.number_of_results)
+  })
+
+  it('leaves out the first rows, and counts what is left', async () => {
+    const simulator = await runSimulator()
+    const rows = await listHosts(simulator)
+    simulator.faults.set({ ...hosts, kind: 'shift-rows', by: 2 })
+    const reply = await getHosts(simulator)
+    const ids = (list: { _id?: unknown }[]) => list.map((row) => row._id)
+    expect(ids(JSON.parse(reply.text))).toEqual(ids(rows.slice(2)))
+    expect(reply.headers['total-count']).toBe(String(rows.length - 2))
+  })
+
+  it('gives every row a new field, a new word, or a field of another type', async () => {
+    const simulator = await runSimulator()
+    const before = JSON.parse((await getHosts(simulator)).text)
+    const shown = async (fault: object) => {
+      simulator.faults.set({ ...hosts, ...fault } as never)
+      return JSON.parse((await getHosts(simulator)).text)
+    }
+    const fresh = await shown({ kind: 'new-field', field: 'fresh' })
+    expect(fresh).toEqual(before.map((row: object) => ({ ...row, fresh: 'nobody knows it' })))
+    const words = await shown({ kind: 'new-value', field: 'vulnerabilities/severity', value: 'X' })
+    const severities = words.flatMap((row: { vulnerabilities: { severity: string }[] }) =>
+      row.vulnerabilities.map((v) => v.severity),
+    )
+    expect(new Set(severities)).toEqual(new Set(['X']))
+    const typed = await shown({ kind: 'type-change', field: 'scanID' })
+    expect(typed).toEqual(before.map((row: object) => ({ ...row, scanID: '0' })))
+  })
+
+  it('gives the page before once more', async () => {
+    const simulator = await runSimulator()
+    const token = await logIn(simulator)
+    const page = async (offset: number) =>
+      (await askHosts(simulator, token, `limit=2&offset=${offset}`)).text
+    const first = await page(0)
+    simulator.faults.set({ ...hosts, kind: 'repeat-page' })
+    expect(await page(2)).toBe(first)
+    expect(await page(2)).not.toBe(first)
   })
 
   it('takes a field out of one row', async () => {
