@@ -18,6 +18,12 @@ const PLACES: readonly (readonly string[])[] = [
 ]
 const ID_FIELDS: Readonly<Record<StreamName, string>> = {
   'compute.hosts': '_id',
+  'compute.images': '_id',
+  'compute.registry': '_id',
+  'compute.vms': '_id',
+  'compute.serverless': '_id',
+  'compute.containers': '_id',
+  'compute.cloud-vms': '_id',
   'xdr.endpoints': 'endpoint_id',
   'cloud.assets': 'xdm.asset.id',
   'cloud.findings': 'xdm.finding.id',

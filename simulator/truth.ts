@@ -1,28 +1,50 @@
 // What a connector must end up knowing: told from the estate, never from what the API answered.
-import { fixVersions, packageTypeOf } from './catalogue.ts'
-import type { Estate, Exposure, Machine, TenantSlot } from './estate.ts'
+import type { Estate, Machine, TenantSlot } from './estate.ts'
+import { cloudEntity, factsOf } from './truth-facts.ts'
+import { workloadTruth } from './workload-truth.ts'
 
 /** Streams by the name that files and truth use. */
-export const STREAMS = ['compute.hosts', 'xdr.endpoints', 'cloud.assets', 'cloud.findings'] as const
+export const STREAMS = [
+  'compute.hosts',
+  'compute.images',
+  'compute.registry',
+  'compute.vms',
+  'compute.serverless',
+  'compute.containers',
+  'compute.cloud-vms',
+  'xdr.endpoints',
+  'cloud.assets',
+  'cloud.findings',
+] as const
 export type StreamName = (typeof STREAMS)[number]
 export type Product = 'prisma-compute' | 'cortex-xdr' | 'cortex-cloud'
+
+/** Types of keys that decide the entity. */
+export type StrongKey =
+  | 'cloud_instance_id'
+  | 'image_digest'
+  | 'image_id'
+  | 'cloud_resource_id'
+  | 'agent_id'
 
 export type TrueAsset = {
   readonly product: Product
   readonly tenant: string
   readonly stream: StreamName
+  /** Other streams that show the same asset; absent: none. */
+  readonly alsoIn?: readonly StreamName[]
   readonly nativeId: string
   readonly name: string
   /** The strongest identity the product gives; type and value are null where it gives none. */
   readonly entity:
-    | { readonly type: 'cloud_instance_id' | 'agent_id'; readonly value: string }
+    | { readonly type: StrongKey; readonly value: string }
     | { readonly type: null; readonly value: null }
   /** aws | azure | gcp, or null on premises. */
   readonly provider: string | null
   readonly region: string | null
   readonly accountId: string | null
-  /** In cloud.assets it is told to those that ask for `xdm.host.os_family`. */
-  readonly osFamily: 'LINUX' | 'WINDOWS'
+  /** In cloud.assets it is told to those that ask for `xdm.host.os_family`; null: nobody tells. */
+  readonly osFamily: 'LINUX' | 'WINDOWS' | null
   readonly privateIps: readonly string[]
   readonly publicIps: readonly string[]
 }
@@ -31,6 +53,8 @@ export type TrueFinding = {
   readonly product: Product
   readonly tenant: string
   readonly stream: StreamName
+  /** Other streams that show the same finding; absent: none. */
+  readonly alsoIn?: readonly StreamName[]
   readonly assetNativeId: string
   readonly vulnId: string
   readonly packageType: string
@@ -65,6 +89,9 @@ export function truthOf(estate: Estate, tenants: Tenants, hidden: ReadonlySet<st
     assets.push(...assetsOf(machine, tenants))
     findings.push(...findingsOf(machine, tenants))
   }
+  const workloads = workloadTruth(estate, tenants.prisma)
+  assets.push(...workloads.assets)
+  findings.push(...workloads.findings)
   return {
     seed: estate.seed,
     step: estate.step,
@@ -133,13 +160,6 @@ function assetsOf(machine: Machine, tenants: Tenants): TrueAsset[] {
   return found
 }
 
-function cloudEntity(machine: Machine): TrueAsset['entity'] {
-  const { cloud } = machine
-  if (cloud === null) return { type: null, value: null }
-  const id = cloud.provider === 'gcp' ? `${cloud.accountId}:${cloud.instanceId}` : cloud.instanceId
-  return { type: 'cloud_instance_id', value: `${cloud.provider}:${id}` }
-}
-
 function findingsOf(machine: Machine, tenants: Tenants): TrueFinding[] {
   const open = machine.exposures.filter((e) => e.open)
   const compute = machine.inCompute ? open.filter((e) => e.inCompute) : []
@@ -161,19 +181,6 @@ function findingsOf(machine: Machine, tenants: Tenants): TrueFinding[] {
       ...factsOf(machine, e),
     })),
   ]
-}
-
-function factsOf(machine: Machine, { weakness, packageName, versions }: Exposure) {
-  const packageType = packageTypeOf(weakness.software, machine.system.packages)
-  return {
-    vulnId: weakness.id,
-    packageType,
-    packageName,
-    versions: versions.toSorted(),
-    severityId: weakness.severityId,
-    fixVersions: fixVersions(weakness, packageType).toSorted(),
-    cvss: weakness.cvss,
-  }
 }
 
 /** Compute's native id in exposure events: kind and `_id`, as hosts and images share one space. */

@@ -1,12 +1,11 @@
-// Compute endpoints under /<tenant>/api/<version>: login, version and hosts.
+// Compute endpoints under /<tenant>/api/<version>: login, version and the listings.
 import { z } from 'zod'
 import { type Answer, json } from '../delivery.ts'
-import { type Row, jsonArray, pageRows, rowOf, shownRows } from '../rows.ts'
 import type { Call, Endpoint } from '../site.ts'
 import type { World } from '../world.ts'
-import { computeError, limited } from './answers.ts'
+import { computeError } from './answers.ts'
+import { COMPUTE_LISTINGS, type ComputeListing, listingPage } from './compute-listings.ts'
 import { type AccessKey, headerText, parsed } from './cspm.ts'
-import { type HostView, hostRecord } from './host-record.ts'
 import type { Tokens } from './tokens.ts'
 
 export type ComputeOptions = {
@@ -15,14 +14,13 @@ export type ComputeOptions = {
   readonly tokens: Tokens
   /** Rows of one page; a larger `limit` is cut to it. */
   readonly pageRowsMax: number
-  /** Asked once per listing; false answers 429. */
-  readonly admit: (nowMs: number) => boolean
+  /** The limit of one listing: each has its own. False answers 429. */
+  readonly newLimit: () => (nowMs: number) => boolean
 }
 
 /** Versions in the path that the console knows. */
 export const VERSIONS: ReadonlySet<string> = new Set(['v1', 'v34.04'])
 const CONSOLE_VERSION = '34.04.145'
-const PAGE_ROWS_DEFAULT = 50
 const login = z.looseObject({
   username: z.string().optional(),
   password: z.string().optional(),
@@ -33,7 +31,7 @@ const login = z.looseObject({
 export function computeEndpoints(options: ComputeOptions): Map<string, Endpoint> {
   const none: ReadonlySet<never> = new Set<never>()
   const withToken = (call: Call, answer: () => Answer): Answer =>
-    authorized(options.tokens, call) ? answer() : computeError(401, 'invalid credentials')
+    authorized(options, call) ? answer() : computeError(401, 'invalid credentials')
   const issue = (call: Call) => json(200, { token: options.tokens.issue('compute', call.nowMs) })
   return new Map<string, Endpoint>([
     [
@@ -61,14 +59,9 @@ export function computeEndpoints(options: ComputeOptions): Map<string, Endpoint>
         answer: (call) => withToken(call, () => json(200, CONSOLE_VERSION)),
       },
     ],
-    [
-      'GET hosts',
-      {
-        name: 'compute.hosts',
-        shows: new Set(['empty', 'missing-rows', 'drop-field'] as const),
-        answer: (call) => withToken(call, () => hosts(options, call)),
-      },
-    ],
+    ...Object.entries(COMPUTE_LISTINGS).map(
+      ([path, listing]) => [`GET ${path}`, listingEndpoint(listing, options)] as const,
+    ),
   ])
 }
 
@@ -80,45 +73,26 @@ function knows({ key, tokens }: ComputeOptions, call: Call): boolean {
   return username === key.accessKeyId && password === key.secretKey
 }
 
-/** Either Compute's own token, or CSPM's in CSPM's header. */
-function authorized(tokens: Tokens, call: Call): boolean {
-  const [scheme, bearer] = (headerText(call, 'authorization') ?? '').split(' ')
-  if (scheme === 'Bearer') return tokens.valid('compute', bearer, call.nowMs)
-  return tokens.valid('cspm', headerText(call, 'x-redlock-auth'), call.nowMs)
-}
-
-function hosts(options: ComputeOptions, call: Call): Answer {
-  if (!options.admit(call.nowMs)) return limited('compute', {})
-  const limit = wholeNumber(call.query.get('limit'), PAGE_ROWS_DEFAULT)
-  const offset = wholeNumber(call.query.get('offset'), 0)
-  if (limit === null || offset === null) return computeError(400, 'invalid limit or offset')
-  const view = {
-    normalizedSeverity: call.query.get('normalizedSeverity') === 'true',
-    compact: call.query.get('compact') === 'true',
-  }
-  const shown = shownRows(hostRows(options.world, view), call.fault)
-  const rowsMax = limit === 0 ? PAGE_ROWS_DEFAULT : Math.min(limit, options.pageRowsMax)
-  const page = pageRows(shown.rows.slice(offset, offset + rowsMax), call.fault)
-  // Past the end the vendor says `null`, never `[]`; bodies end with a newline.
-  const body = page.length === 0 ? Buffer.from('null') : jsonArray(page)
+function listingEndpoint(listing: ComputeListing, options: ComputeOptions): Endpoint {
+  const { world, pageRowsMax } = options
+  const admit = options.newLimit()
   return {
-    status: 200,
-    headers: { 'content-type': 'application/json', 'total-count': String(shown.declared) },
-    body: Buffer.concat([body, Buffer.from('\n')]),
+    name: listing.stream,
+    shows: new Set(['empty', 'missing-rows', 'drop-field'] as const),
+    answer: (call) =>
+      authorized(options, call)
+        ? listingPage(listing, { world, pageRowsMax, admit }, call)
+        : computeError(401, 'invalid credentials'),
   }
 }
 
-function hostRows(world: World, view: HostView): readonly Row[] {
-  const fromFile = world.files.get('compute.hosts')
-  if (fromFile !== undefined) return fromFile
-  return world
-    .estate()
-    .machines.filter((m) => m.inCompute)
-    .map((m) => rowOf(m.hostname, () => hostRecord(m, view)))
-}
-
-/** Null for anything but a whole number of at least 0. */
-function wholeNumber(text: string | null, absent: number): number | null {
-  if (text === null) return absent
-  return /^\d{1,9}$/.test(text) ? Number(text) : null
+/** Compute's own token, the key as user and password, or CSPM's token in CSPM's header. */
+function authorized({ tokens, key }: ComputeOptions, call: Call): boolean {
+  const [scheme, credentials] = (headerText(call, 'authorization') ?? '').split(' ')
+  if (scheme === 'Bearer') return tokens.valid('compute', credentials, call.nowMs)
+  if (scheme === 'Basic') {
+    const given = Buffer.from(credentials ?? '', 'base64').toString('utf8')
+    return given === `${key.accessKeyId}:${key.secretKey}`
+  }
+  return tokens.valid('cspm', headerText(call, 'x-redlock-auth'), call.nowMs)
 }

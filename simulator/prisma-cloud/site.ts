@@ -31,7 +31,8 @@ export function createPrismaSite(options: PrismaOptions): Site {
     key,
     tokens,
     pageRowsMax: options.hostRowsMax,
-    admit: options.rateLimits ? createWindow(LISTINGS_MAX, LISTINGS_WINDOW_MS) : () => true,
+    newLimit: () =>
+      options.rateLimits ? createWindow(LISTINGS_MAX, LISTINGS_WINDOW_MS) : () => true,
   })
   const unknown = (side: 'cspm' | 'compute'): Endpoint => ({
     name: 'unknown',
