@@ -1,5 +1,5 @@
 // What one vendor gives to the producers: how to connect, its streams, and its connection test.
-import { PipelineError } from '../contracts/errors.ts'
+import { type Failure, PipelineError } from '../contracts/errors.ts'
 import type { CheckAnswer, Source } from '../contracts/ports.ts'
 import type { VendorId } from '../contracts/topics.ts'
 import type { RetryPolicy } from './http-retry.ts'
@@ -12,6 +12,10 @@ export type ConnectContext = {
   /** A fault after which the call is made again: TOO_MANY_REQUESTS, TEMPORARY_FAILURE ... */
   readonly onFault: (error: PipelineError) => void
   readonly onSuccess: () => void
+  /** A failure that no success ends, such as a date that comes nearer, is over. */
+  readonly onOver?: (failure: Failure) => void
+  /** True: the credentials worked in an earlier process, as its checkpoints show. */
+  readonly workedBefore?: boolean
   /** Ends everything the client does. */
   readonly signal: AbortSignal
   /** Where the default is not wanted, e.g. for a check that should answer soon. */

@@ -74,7 +74,13 @@ const BATCH_EVENTS_MAX = 100
 const CONDITIONS_MAX = 10_000
 
 /** Told when it begins; that it still is so is no news. */
-const TOLD_ONCE: ReadonlySet<Failure> = new Set(['CONTRACT_DRIFT', 'NOT_LICENSED'])
+const TOLD_ONCE: ReadonlySet<Failure> = new Set([
+  'CONTRACT_DRIFT',
+  'NOT_LICENSED',
+  'CREDENTIAL_EXPIRING',
+])
+/** No success ends them, a date is coming nearer: they are cleared by name only. */
+const DATED: ReadonlySet<string> = new Set<Failure>(['CREDENTIAL_EXPIRING'])
 
 export const fingerprintOf = (
   { connection, stream, sink }: ErrorScope,
@@ -176,6 +182,7 @@ function matches(event: ConnectorError, filter: ClearFilter, nowMs: number): boo
     is(filter.stream, event.stream) &&
     is(filter.sink, event.sink_id) &&
     among(filter.stages, event.stage) &&
+    (filter.failures !== undefined || !DATED.has(event.error_type)) &&
     among(filter.failures, event.error_type) &&
     nowMs - event.last_at >= (filter.quietMs ?? 0)
   )

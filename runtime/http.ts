@@ -45,6 +45,8 @@ export type Refusal = {
   /** For TOO_MANY_REQUESTS. False: only this call backs off, the gate stays open. Default true. */
   readonly closesGate?: boolean
   readonly remediation?: string
+  /** What we know of it beside the vendor's words; ends the message. */
+  readonly hint?: string
 }
 
 export type HttpOptions = TransportOptions & {
@@ -246,7 +248,8 @@ class Client implements HttpClient {
       vendorExtra: clean(refusal.vendorExtra),
     })
     const why = [http.vendorMessage, http.vendorExtra].filter((t) => t !== null && t !== '')
-    const parts = [`${call.method} ${call.url}`, `HTTP ${answer.status}`, ...why]
+    const hint = refusal.hint === undefined ? [] : [refusal.hint]
+    const parts = [`${call.method} ${call.url}`, `HTTP ${answer.status}`, ...why, ...hint]
     return new PipelineError(refusal.failure, call.stage, parts.join(': '), {
       http,
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),

@@ -225,15 +225,26 @@ class Turns<Config extends ConnectionConfig, Client> {
 
   async #connected(): Promise<{ client: Client; tenant: string }> {
     const { nowMs, log, signal, reporter } = this.#options
+    const connection = this.#config.name
     this.#client ??= this.#connector.connect(this.#config, {
       nowMs,
       log,
       signal,
       onFault: (error) => reporter.raise(error, this.#scope(error)),
-      onSuccess: () => reporter.succeeded(this.#config.name),
+      onSuccess: () => reporter.succeeded(connection),
+      onOver: (failure) => reporter.clear({ connection, failures: [failure] }),
+      workedBefore: await this.#workedBefore(),
     })
     this.#tenant ??= await this.#tenantName(this.#client)
     return { client: this.#client, tenant: this.#tenant }
+  }
+
+  /** What was fetched once was fetched with these credentials, or with those before them. */
+  async #workedBefore(): Promise<boolean> {
+    const own = [...(await this.#checkpoints())].filter(([key]) =>
+      key.startsWith(`${this.#config.name}|`),
+    )
+    return own.some(([, { fetched, lastComplete }]) => fetched > 0 || lastComplete !== null)
   }
 
   /** Set once and kept: ids of assets are made from it. */

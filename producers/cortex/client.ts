@@ -1,5 +1,5 @@
 // The client of one Cortex tenant: one limit for all its endpoints, headers made anew per attempt.
-import { PipelineError } from '../../contracts/errors.ts'
+import { type Failure, PipelineError } from '../../contracts/errors.ts'
 import { transportSettings } from '../../runtime/connection-config.ts'
 import type { ConnectContext } from '../../runtime/connector.ts'
 import { resolveSecret } from '../../runtime/environment.ts'
@@ -18,6 +18,8 @@ export type CortexClient = {
   readonly nowMs: () => number
   /** The key's number as configured or referred to. */
   keyId(): string
+  /** Tells operations that a failure which no success ends is over. */
+  onOver(failure: Failure): void
   /** Runs `work` with headers of another security level, for the connection test. */
   withLevel<T>(level: SecurityLevel, work: () => Promise<T>): Promise<T>
   close(): Promise<void>
@@ -45,7 +47,11 @@ export function createCortexClient(
       key.forget()
       return Promise.resolve()
     },
-    classify: createClassify(),
+    classify: createClassify({
+      workedBefore: context.workedBefore ?? false,
+      // Only the Advanced form has the time in it.
+      nowMs: () => (key.level === 'advanced' ? context.nowMs() : null),
+    }),
     requestIdHeaders: ['x-request-id'],
     redact: redactor(key.secrets),
     retry,
@@ -60,6 +66,7 @@ export function createCortexClient(
     sleep: retry.sleep,
     nowMs: context.nowMs,
     keyId: () => key.facts().keyId,
+    onOver: context.onOver ?? (() => {}),
     withLevel: async (level, work) => {
       key.level = level
       try {

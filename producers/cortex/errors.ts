@@ -89,11 +89,24 @@ const NOT_THE_API =
   'The address answers as for an unknown path. Check the API URL of the connection (the API host, with one api- in front).'
 const KEY_ENDED =
   'This key worked before: most likely it has expired or was deleted. Make a new one, and change what the reference points to.'
+const SKEW_MS_MAX = 60_000
+const CLOCK_WRONG =
+  'An Advanced key proves itself with the time. Set the clock of this machine (NTP), or use a Standard key.'
 const HTML_HINT =
   'A web page came instead of data: look for a proxy or a log-in page that answers in place of the API. It is tried again.'
 
+/** What a client knows when its key is refused. */
+export type KeyHistory = {
+  /** It worked in an earlier process. */
+  readonly workedBefore: boolean
+  /** Our time where it is part of the key's proof, else null. */
+  readonly nowMs: () => number | null
+}
+
 /** The table, for one client. A path that has answered well before is no wrong address. */
-export function createClassify(): (answer: AnswerFacts) => Refusal | null {
+export function createClassify(
+  history: KeyHistory = { workedBefore: false, nowMs: () => null },
+): (answer: AnswerFacts) => Refusal | null {
   const worked = new Set<string>()
   return (answer) => {
     const error = vendorError(answer.text)
@@ -110,14 +123,36 @@ export function createClassify(): (answer: AnswerFacts) => Refusal | null {
     }
     const status = isSuccess ? Number(error?.code ?? 500) : answer.status
     const verdict = verdictOf(answer, status, error, worked.has(answer.path))
-    const hasEnded = verdict.failure === 'AUTHORIZATION_FAILURE' && worked.size > 0
-    return { ...words, ...verdict, ...(hasEnded ? { remediation: KEY_ENDED } : {}) }
+    if (verdict.failure !== 'AUTHORIZATION_FAILURE') return { ...words, ...verdict }
+    return { ...words, ...verdict, ...refusedKey(answer, history, worked.size > 0) }
   }
+}
+
+/** Why a key that looks right is refused, as far as we can tell. */
+function refusedKey(
+  { headers }: AnswerFacts,
+  { workedBefore, nowMs }: KeyHistory,
+  worked: boolean,
+): Pick<Refusal, 'hint' | 'remediation'> {
+  const theirs = Date.parse(headers['date'] ?? '')
+  const ours = nowMs()
+  const skewMs = ours === null || Number.isNaN(theirs) ? 0 : ours - theirs
+  if (Math.abs(skewMs) > SKEW_MS_MAX) {
+    const seconds = Math.round(Math.abs(skewMs) / 1_000)
+    const hint = `our clock is ${seconds} s ${skewMs > 0 ? 'ahead of' : 'behind'} the vendor's`
+    return { hint, remediation: CLOCK_WRONG }
+  }
+  if (!worked && !workedBefore) return {}
+  return { hint: 'this key worked before: it has probably expired', remediation: KEY_ENDED }
 }
 
 /** Also for the errors that XQL reports in an answer of its own. */
 export const isMissingDataset = (text: string): boolean =>
   NO_DATASET.some((form) => form.test(text))
+
+/** Also for the errors that XQL reports in an answer of its own. */
+export const isQuotaSpent = (text: string): boolean =>
+  QUOTA.test(text) || /"remaining_quota":\s*(0(\.0*)?|-[\d.]+)\s*[,}]/.test(text)
 
 function successOrPage({ text, headers }: AnswerFacts): Refusal | null {
   const isPage = /^\s*</.test(text) || /\bhtml\b/i.test(headers['content-type'] ?? '')
