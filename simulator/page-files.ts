@@ -14,6 +14,8 @@ const PLACES: readonly (readonly string[])[] = [
   ['assets'],
   ['endpoints'],
   ['hosts'],
+  ['items'],
+  ['resources'],
   ['assets_live_wire'],
 ]
 const ID_FIELDS: Readonly<Record<StreamName, string>> = {
@@ -24,6 +26,9 @@ const ID_FIELDS: Readonly<Record<StreamName, string>> = {
   'compute.serverless': '_id',
   'compute.containers': '_id',
   'compute.cloud-vms': '_id',
+  'cspm.config': 'assetId',
+  'cspm.inventory': 'unifiedAssetId',
+  'cspm.vulnerabilities': 'ASSET_ID',
   'xdr.endpoints': 'endpoint_id',
   'cloud.assets': 'xdm.asset.id',
   'cloud.findings': 'xdm.finding.id',

@@ -4,10 +4,12 @@ import { type ControlActions, startControl } from './control.ts'
 import type { AssetDialect } from './cortex/assets.ts'
 import type { ApiKey, SecurityLevel } from './cortex/auth.ts'
 import { createCortexSite } from './cortex/site.ts'
+import type { Overlap } from './cspm-truth.ts'
 import { MACHINES_MAX, createEstate, uuid } from './estate.ts'
 import { STEPS_MAX, evolve } from './evolve.ts'
 import { type FaultControl, createFaults } from './faults.ts'
 import { readPageFiles } from './page-files.ts'
+import type { CspmBehaviour } from './prisma-cloud/cspm-behaviour.ts'
 import { createPrismaSite } from './prisma-cloud/site.ts'
 import { createRandom } from './random.ts'
 import { type RunningSite, type Site, startSite } from './site.ts'
@@ -40,6 +42,8 @@ export type SimulatorOptions = {
   readonly xqlPendingPolls?: number
   /** Field names of Cortex assets. Default `live`. */
   readonly assetDialect?: AssetDialect
+  /** How CSPM answers where that is not known. */
+  readonly cspm?: Partial<CspmBehaviour>
 }
 
 export type PrismaAccess = {
@@ -63,7 +67,8 @@ export type Simulator = {
   readonly cortex: readonly [CortexAccess, CortexAccess]
   /** Serves truth, faults, evolve and stats to other processes. */
   readonly controlUrl: string
-  readonly truth: () => Truth
+  /** `overlap` as configured: whether CSPM's download repeats what Compute shows. */
+  readonly truth: (overlap?: Overlap) => Truth
   readonly faults: FaultControl
   /** Moves the estate on by `steps` hours, 1 by default; returns its step. */
   readonly evolve: (steps?: number) => number
@@ -91,10 +96,10 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
   const sites = createSites(options, world, keys)
   const counters = sites.map((site) => createCounter(site.vendor, site.tenant))
   const ports = [options.prismaPort ?? 0, ...(options.cortexPorts ?? [0, 0])]
-  const actions: ControlActions = {
-    truth: () => truthOf(estate, tenants, new Set(files.keys())),
+  const actions = {
+    truth: (overlap?: Overlap) => truthOf(estate, tenants, new Set(files.keys()), overlap),
     faults,
-    evolve: (steps = 1) => {
+    evolve: (steps: number = 1) => {
       if (!Number.isInteger(steps) || steps < 1 || steps > STEPS_MAX) {
         throw new RangeError(`steps must be 1 to ${STEPS_MAX}`)
       }
@@ -102,7 +107,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
       return estate.step
     },
     stats: () => ({ sites: counters.map((counter) => counter.stats) }),
-  }
+  } satisfies ControlActions
   const clock = options.clock ?? Date.now
   const started: RunningSite[] = []
   const start = async (begin: Promise<RunningSite>) => {
@@ -194,6 +199,7 @@ function createSites(options: SimulatorOptions, world: World, keys: Keys): Site[
     tokenTtlMs: options.tokenTtlMs ?? TOKEN_TTL_MS,
     hostRowsMax: limits.computeHosts,
     rateLimits,
+    cspm: options.cspm ?? {},
   })
   const cortex = ([0, 1] as const).map((tenant) =>
     createCortexSite({

@@ -53,3 +53,17 @@ export function createWindow(count: number, windowMs: number): (nowMs: number) =
     return true
   }
 }
+
+/** A token bucket: `perSecond` calls go on for ever, `burst` at once. */
+export function createBucket(perSecond: number, burst: number): (nowMs: number) => boolean {
+  let left = burst
+  let filledMs: number | null = null
+  return (nowMs) => {
+    const since = filledMs === null ? 0 : Math.max(0, nowMs - filledMs)
+    left = Math.min(burst, left + (since / SECOND_MS) * perSecond)
+    filledMs = nowMs
+    if (left < 1) return false
+    left -= 1
+    return true
+  }
+}

@@ -1,4 +1,5 @@
 // What a connector must end up knowing: told from the estate, never from what the API answered.
+import { type Overlap, cspmTruth } from './cspm-truth.ts'
 import type { Estate, Machine, TenantSlot } from './estate.ts'
 import { cloudEntity, factsOf } from './truth-facts.ts'
 import { workloadTruth } from './workload-truth.ts'
@@ -12,12 +13,15 @@ export const STREAMS = [
   'compute.serverless',
   'compute.containers',
   'compute.cloud-vms',
+  'cspm.config',
+  'cspm.inventory',
+  'cspm.vulnerabilities',
   'xdr.endpoints',
   'cloud.assets',
   'cloud.findings',
 ] as const
 export type StreamName = (typeof STREAMS)[number]
-export type Product = 'prisma-compute' | 'cortex-xdr' | 'cortex-cloud'
+export type Product = 'prisma-compute' | 'prisma-cspm' | 'cortex-xdr' | 'cortex-cloud'
 
 /** Types of keys that decide the entity. */
 export type StrongKey =
@@ -81,8 +85,16 @@ export type Tenants = {
   readonly cortex: readonly [string, string]
 }
 
-/** The truth of `estate`, without the streams in `hidden` (those served from files). */
-export function truthOf(estate: Estate, tenants: Tenants, hidden: ReadonlySet<string>): Truth {
+/**
+ * The truth of `estate`, without the streams in `hidden` (those served from files). `overlap` as the
+ * connection is configured.
+ */
+export function truthOf(
+  estate: Estate,
+  tenants: Tenants,
+  hidden: ReadonlySet<string>,
+  overlap: Overlap = 'drop',
+): Truth {
   const assets: TrueAsset[] = []
   const findings: TrueFinding[] = []
   for (const machine of estate.machines) {
@@ -92,6 +104,9 @@ export function truthOf(estate: Estate, tenants: Tenants, hidden: ReadonlySet<st
   const workloads = workloadTruth(estate, tenants.prisma)
   assets.push(...workloads.assets)
   findings.push(...workloads.findings)
+  const cspm = cspmTruth(estate, tenants.prisma, overlap)
+  assets.push(...cspm.assets)
+  findings.push(...cspm.findings)
   return {
     seed: estate.seed,
     step: estate.step,

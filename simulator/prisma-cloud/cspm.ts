@@ -3,16 +3,20 @@ import { z } from 'zod'
 import { type Answer, json, text } from '../delivery.ts'
 import { withoutField } from '../rows.ts'
 import type { Call, Endpoint } from '../site.ts'
-import { redlock } from './answers.ts'
+import { limited, redlock } from './answers.ts'
 import type { Tokens } from './tokens.ts'
 
 export type AccessKey = { readonly accessKeyId: string; readonly secretKey: string }
 export type CspmOptions = {
+  /** By route; they need a token. */
+  readonly listings: ReadonlyMap<string, Endpoint>
   readonly key: AccessKey
   readonly prismaId: string
   /** Path before Compute's API, e.g. `/us-sim-1`. */
   readonly prefix: string
   readonly tokens: Tokens
+  /** Asked once per request of a listing; false answers 429. */
+  readonly admit: (nowMs: number) => boolean
 }
 
 const login = z.looseObject({ username: z.string(), password: z.string() })
@@ -33,7 +37,13 @@ export function cspmEndpoints(options: CspmOptions): Map<string, Endpoint> {
     shows: NO_FAULTS,
     answer,
   })
+  const listings = [...options.listings].map(([route, listing]): [string, Endpoint] => {
+    const admitted = (call: Call) =>
+      options.admit(call.nowMs) ? listing.answer(call) : limited('cspm', {})
+    return [route, { ...listing, answer: (call) => withToken(call, () => admitted(call)) }]
+  })
   return new Map<string, Endpoint>([
+    ...listings,
     [
       'POST /login',
       endpoint('cspm.login', (call) => {
