@@ -22,11 +22,11 @@ export class ChunkBuilder {
     return this.#units.length === 0 && this.#rejected.length === 0
   }
 
-  /** An empty chunk has room for anything. */
-  hasRoomFor(bytes: number): boolean {
+  /** For `count` items of together `bytes`. An empty chunk has room for anything. */
+  hasRoomFor(bytes: number, count = 1): boolean {
     if (this.isEmpty) return true
-    const items = this.#units.length + this.#rejected.length
-    return items < CHUNK_UNITS_MAX && this.#bytes + bytes <= CHUNK_BYTES_MAX
+    const items = this.#units.length + this.#rejected.length + count
+    return items <= CHUNK_UNITS_MAX && this.#bytes + bytes <= CHUNK_BYTES_MAX
   }
 
   add(unit: Unit): void {

@@ -43,8 +43,8 @@ export type OffsetListing = {
   /** False where a page may be short although more follows, as long as no total tells. */
   readonly shortPageEnds: boolean
   page(offset: number): AsyncGenerator<PageElement, OffsetPageEnd>
-  /** The ids of an item, or what it lacks. */
-  identify(item: Readonly<Record<string, unknown>>): ItemIds | string
+  /** The ids of an item, or what it lacks. Several where it is one unit for each of its assets. */
+  identify(item: Readonly<Record<string, unknown>>): ItemIds | readonly ItemIds[] | string
 }
 
 /** Times the listing steps back because items vanished from it. */
@@ -77,7 +77,7 @@ export async function* pullByOffset(
 
 type Progress = { -readonly [K in keyof OffsetCheckpoint]: OffsetCheckpoint[K] }
 type Item =
-  | { readonly kind: 'unit'; readonly unit: Unit; readonly key: string }
+  | { readonly kind: 'units'; readonly units: readonly Unit[]; readonly key: string }
   | { readonly kind: 'rejected'; readonly item: RejectedItem; readonly key: string }
 
 class OffsetRun {
@@ -129,8 +129,7 @@ class OffsetRun {
         if (next.value.attempt !== attempt) this.#position = 0
         ;({ attempt, fetchedAtMs } = next.value)
         const item = this.#itemOf(next.value.element)
-        const bytes = item.kind === 'unit' ? (item.unit.body?.length ?? 0) : item.item.body.length
-        if (!this.#builder.hasRoomFor(bytes)) yield this.#chunk(fetchedAtMs)
+        if (!this.#hasRoomFor(item)) yield this.#chunk(fetchedAtMs)
         this.#take(item, attempt)
         this.#position += 1
         progress.offset = start + this.#position
@@ -138,6 +137,12 @@ class OffsetRun {
     } finally {
       await elements.return({ total: null, count: 0 })
     }
+  }
+
+  #hasRoomFor(item: Item): boolean {
+    if (item.kind === 'rejected') return this.#builder.hasRoomFor(item.item.body.length)
+    const { units } = item
+    return this.#builder.hasRoomFor(units.length * (units[0]?.body?.length ?? 0), units.length)
   }
 
   #chunk(fetchedAtMs: number): Chunk<OffsetCheckpoint> {
@@ -152,16 +157,18 @@ class OffsetRun {
   #itemOf(element: JsonElement): Item {
     const { bytes, sizeBytes, head, value } = element
     const item = bytes === null ? cutObject(head) : value
-    const ids = isObject(item) ? this.#listing.identify(item) : '(root): is no object'
-    if (typeof ids === 'string' || ids.unit.length > ID_CHARACTERS_MAX) {
-      const violation = typeof ids === 'string' ? ids : `id: longer than ${ID_CHARACTERS_MAX}`
+    const found = isObject(item) ? this.#listing.identify(item) : '(root): is no object'
+    const all = typeof found === 'string' ? [] : [found].flat()
+    const [first] = all
+    if (first === undefined || all.some((ids) => ids.unit.length > ID_CHARACTERS_MAX)) {
+      const violation = typeof found === 'string' ? found : `id: longer than ${ID_CHARACTERS_MAX}`
       const body = bytes ?? head
       const key = `rejected:${createHash('sha256').update(body).digest('hex')}`
       return { kind: 'rejected', key, item: { body, violations: [violation] } }
     }
     const contentType = 'application/json'
-    const unit = { ...ids, body: bytes, sizeBytes, contentType, columns: null }
-    return { kind: 'unit', unit, key: ids.unit }
+    const facts = { body: bytes, sizeBytes, contentType, columns: null }
+    return { kind: 'units', units: all.map((ids) => ({ ...ids, ...facts })), key: first.unit }
   }
 
   #take(item: Item, attempt: number): void {
@@ -170,14 +177,14 @@ class OffsetRun {
     this.#ofPage.set(item.key, attempt)
     // The page was fetched again: this item of it has been taken.
     if (before !== undefined && before < attempt) return
-    if (item.kind === 'unit') {
+    if (item.kind === 'units') {
       if (this.#seen.has(item.key)) {
         progress.repeats += 1
         return
       }
       this.#seen.add(item.key)
-      this.#builder.add(item.unit)
-      if (item.unit.body === null) progress.tooLarge += 1
+      for (const unit of item.units) this.#builder.add(unit)
+      if (item.units.some((unit) => unit.body === null)) progress.tooLarge += 1
     } else this.#builder.reject(item.item)
     progress.listed += 1
     this.#fresh += 1

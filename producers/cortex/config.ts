@@ -9,12 +9,23 @@ import {
 } from '../../runtime/connection-config.ts'
 import { secretReference } from '../../runtime/environment.ts'
 
-export const CORTEX_STREAMS = ['xdr.endpoints', 'cloud.assets', 'cloud.findings'] as const
+export const CORTEX_STREAMS = [
+  'xdr.endpoints',
+  'xpanse.assets',
+  'xpanse.services',
+  'cloud.assets',
+  'cloud.findings',
+  'cloud.vulnerabilities',
+  'xdr.findings',
+  'cloud.issues',
+  'xdr.incidents',
+] as const
 
 const DAY_MS = 86_400_000
 /** The vendor allows 10 in a second for the whole tenant. */
 const REQUESTS_PER_SECOND = 8
 const CONCURRENT_MAX = 4
+const FINDINGS_SLICE_ROWS = 900_000
 
 export const cortexConnection = z.strictObject({
   ...commonConnection,
@@ -29,6 +40,10 @@ export const cortexConnection = z.strictObject({
   concurrency: z.int().min(1).max(64).default(CONCURRENT_MAX),
   /** How far back the findings query looks, in ms. Default 30 d. */
   findingsWindow: duration.default(30 * DAY_MS),
+  /** Rows of one query; more are read in slices by id. The vendor gives 1,000,000 at most. */
+  findingsSliceRows: z.int().min(1).max(FINDINGS_SLICE_ROWS).default(FINDINGS_SLICE_ROWS),
+  /** Issues repeat findings: read them only where the tenant has no findings, or always. */
+  issues: z.enum(['fallback', 'always']).default('fallback'),
   streams: streamsOf(CORTEX_STREAMS),
 })
 

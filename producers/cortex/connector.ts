@@ -1,25 +1,46 @@
 // Cortex as the producers see it: its connector with all streams, and the connection test.
-import { z } from 'zod'
 import { PipelineError } from '../../contracts/errors.ts'
 import type { CheckAnswer } from '../../contracts/ports.ts'
 import { type VendorConnector, checkStep } from '../../runtime/connector.ts'
 import { type CortexClient, createCortexClient } from './client.ts'
-import { ASSETS_PATH, assetsWindow, cloudAssets } from './cloud-assets.ts'
+import { assetsProbe, cloudAssets } from './cloud-assets.ts'
 import { cloudFindings } from './cloud-findings.ts'
+import { cloudIssues } from './cloud-issues.ts'
 import type { CORTEX_STREAMS, CortexConnection, SecurityLevel } from './config.ts'
-import { memberAt } from './window-page.ts'
-import { ENDPOINTS_PATH, endpointsWindow, xdrEndpoints } from './xdr-endpoints.ts'
+import { keyEndFound } from './key-end.ts'
+import {
+  CLOUD_LICENCES,
+  ENDPOINT_LICENCES,
+  type Probe,
+  XPANSE_LICENCES,
+  tryProbe,
+} from './licence.ts'
+import { cloudVulnerabilities, vulnerabilitiesProbe } from './uvem-vulnerabilities.ts'
+import { endpointsProbe, xdrEndpoints } from './xdr-endpoints.ts'
+import { xdrFindings } from './xdr-findings.ts'
+import { xdrIncidents } from './xdr-incidents.ts'
+import { xpanseAssets, xpanseAssetsProbe } from './xpanse-assets.ts'
+import { xpanseServices, xpanseServicesProbe } from './xpanse-services.ts'
+import { QUOTA_PATH } from './xql.ts'
 
 const VALIDATE_PATH = '/api_keys/validate/'
-const KEYS_PATH = '/public_api/v1/api_keys/get_api_keys/'
-const QUOTA_PATH = '/public_api/v1/xql/get_quota/'
+
 /** A check should answer soon. */
 const ATTEMPTS_MAX = 3
-const WARNING_MS = 7 * 86_400_000
 
 export const cortexConnector: VendorConnector<CortexConnection, CortexClient> = {
   vendor: 'cortex',
-  sources: [xdrEndpoints, cloudAssets, cloudFindings],
+  sources: [
+    xdrEndpoints,
+    xpanseAssets,
+    cloudAssets,
+    xpanseServices,
+    cloudFindings,
+    cloudVulnerabilities,
+    xdrFindings,
+    cloudIssues,
+    xdrIncidents,
+  ],
   apiHost: (config) => new URL(config.url).host,
   connect: createCortexClient,
   resolveTenant: ({ config }) => Promise.resolve(config.tenant ?? new URL(config.url).host),
@@ -31,26 +52,28 @@ async function check(client: CortexClient): Promise<CheckAnswer[]> {
   const answers = [await checkStep('validate the key', () => validateKey(client))]
   if (answers[0]?.error !== null) return answers
   answers.push(...(await expiryAnswer(client)))
-  for (const [stream, step, probe] of PROBES) {
+  for (const [stream, licences, probe] of PROBES) {
     if (client.config.streams?.[stream]?.enabled === false) continue
-    answers.push(await checkStep(step, () => probe(client)))
+    const attempt = () => tryProbe(client, stream, licences, probe, ATTEMPTS_MAX)
+    answers.push(await checkStep(probe.step, attempt))
   }
   return answers
 }
 
-type Probe = readonly [
+const quotaProbe: Probe = { step: 'read the XQL quota', path: QUOTA_PATH, data: {} }
+/** Every stream, the licences of which one is enough, and the request that shows it. */
+const PROBES: readonly (readonly [
   stream: (typeof CORTEX_STREAMS)[number],
-  step: string,
-  probe: (client: CortexClient) => Promise<unknown>,
+  licences: readonly string[],
+  probe: Probe,
+])[] = [
+  ['xdr.endpoints', ENDPOINT_LICENCES, endpointsProbe],
+  ['xpanse.assets', XPANSE_LICENCES, xpanseAssetsProbe],
+  ['xpanse.services', XPANSE_LICENCES, xpanseServicesProbe],
+  ['cloud.assets', CLOUD_LICENCES, assetsProbe],
+  ['cloud.findings', CLOUD_LICENCES, quotaProbe],
+  ['cloud.vulnerabilities', CLOUD_LICENCES, vulnerabilitiesProbe],
 ]
-const PROBES: readonly Probe[] = [
-  ['xdr.endpoints', 'read endpoints', (c) => post(c, ENDPOINTS_PATH, endpointsWindow(0, 1))],
-  ['cloud.assets', 'read cloud assets', (c) => post(c, ASSETS_PATH, assetsWindow(0, 1))],
-  ['cloud.findings', 'read the XQL quota', (c) => post(c, QUOTA_PATH, {})],
-]
-
-const post = (client: CortexClient, path: string, data: Readonly<Record<string, unknown>>) =>
-  client.http.json('POST', path, { body: { request_data: data }, attemptsMax: ATTEMPTS_MAX })
 
 /** A key of the other level is refused like a wrong one: so the other level is tried, and named. */
 async function validateKey(client: CortexClient): Promise<void> {
@@ -93,26 +116,8 @@ async function validate(client: CortexClient): Promise<void> {
   throw new PipelineError('AUTHORIZATION_FAILURE', 'AUTH', message)
 }
 
-const keyRow = z.looseObject({
-  id: z.union([z.string(), z.number()]).transform(String),
-  expiration: z.number().nullish().catch(null),
-})
-
 /** The key's end, where its role may read it: most may not, which is no fault. */
 async function expiryAnswer(client: CortexClient): Promise<CheckAnswer[]> {
-  let rows: unknown
-  try {
-    const options = { body: { request_data: {} }, quiet: true, attemptsMax: 1 }
-    const { value } = await client.http.json('POST', KEYS_PATH, options)
-    rows = memberAt(value, ['reply', 'DATA'])
-  } catch (error) {
-    if (error instanceof PipelineError) return []
-    throw error
-  }
-  const keys = (Array.isArray(rows) ? rows : []).map((row) => keyRow.safeParse(row).data)
-  const endsAtMs = keys.find((key) => key?.id === client.keyId())?.expiration ?? 0
-  if (endsAtMs <= 0 || endsAtMs - client.nowMs() > WARNING_MS) return []
-  const message = `the API key ends at ${new Date(endsAtMs).toISOString()}`
-  const error = new PipelineError('CREDENTIAL_EXPIRING', 'AUTH', message)
-  return [{ step: 'read the end of the key', error }]
+  const error = await keyEndFound(client, new AbortController().signal)
+  return error === null ? [] : [{ step: 'read the end of the key', error }]
 }

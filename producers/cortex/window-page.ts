@@ -14,11 +14,14 @@ export type WindowRequest = {
   readonly totalAt: readonly string[]
 }
 
+/** `beside`: the answer with its list emptied. */
+export type WindowPageEnd = OffsetPageEnd & { readonly beside: unknown }
+
 export async function* windowPage(
   client: CortexClient,
   request: WindowRequest,
   context: Pick<PullContext, 'signal' | 'nowMs'>,
-): AsyncGenerator<PageElement, OffsetPageEnd> {
+): AsyncGenerator<PageElement, WindowPageEnd> {
   const end = yield* pageElements(client.http, {
     method: 'POST',
     path: request.path,
@@ -31,7 +34,8 @@ export async function* windowPage(
         throw missingList(request.at)
     },
   })
-  return { total: countOf(memberAt(end.beside.value, request.totalAt)), count: end.count }
+  const beside = end.beside.value
+  return { total: countOf(memberAt(beside, request.totalAt)), count: end.count, beside }
 }
 
 /** The member at `path`; undefined when a step of it is missing. */

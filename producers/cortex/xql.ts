@@ -1,14 +1,16 @@
 // XQL: starts a query, waits for its result, and reads the rows, inline or as a stream.
 import { z } from 'zod'
-import { PipelineError } from '../../contracts/errors.ts'
+import { type Failure, PipelineError } from '../../contracts/errors.ts'
 import type { PullContext } from '../../contracts/ports.ts'
 import { type PageElement, type PageEnd, pageElements } from '../../runtime/http-elements.ts'
 import { Tries } from '../../runtime/http-retry.ts'
 import { peelGzip } from '../../runtime/http-transport.ts'
+import { isObject } from '../../runtime/offset-listing.ts'
 import type { CortexClient } from './client.ts'
-import { isMissingDataset } from './errors.ts'
+import { isMissingDataset, isQuotaSpent } from './errors.ts'
 import { countOf, memberAt } from './window-page.ts'
 
+export const QUOTA_PATH = '/public_api/v1/xql/get_quota/'
 const START_PATH = '/public_api/v1/xql/start_xql_query/'
 export const RESULTS_PATH = '/public_api/v1/xql/get_query_results/'
 export const STREAM_PATH = '/public_api/v1/xql/get_query_results_stream/'
@@ -21,6 +23,8 @@ const POLL_MS_MAX = 3_000
 const POLL_TOTAL_MS_MAX = 600_000
 /** In transport and in the payload; the transport's own is gone when its header said so. */
 const GZIP_LAYERS_MAX = 2
+const WORDS_DEPTH_MAX = 4
+const WORDS_CHARACTERS_MAX = 300
 
 export type XqlQuery = { readonly query: string; readonly windowMs: number }
 export type XqlEnd = {
@@ -177,9 +181,61 @@ const broken = (what: string): PipelineError =>
 /** A query that ran and failed: the text may name the dataset that is not there. */
 function failed(answer: unknown): PipelineError {
   const text = JSON.stringify(answer)
-  if (isMissingDataset(text)) {
-    return new PipelineError('NOT_LICENSED', 'FETCH', 'XQL: the tenant has no such dataset')
+  const words = wordsOf(answer, 0)
+  const message = `XQL: FAIL${words === null ? '' : `: ${words.slice(0, WORDS_CHARACTERS_MAX)}`}`
+  return new PipelineError(failureOf(text), 'FETCH', message)
+}
+
+function failureOf(text: string): Failure {
+  if (isMissingDataset(text)) return 'NOT_LICENSED'
+  if (isQuotaSpent(text)) return 'QUOTA_EXHAUSTED'
+  return /no viable alternative|syntax/i.test(text) ? 'BAD_REQUEST' : 'TEMPORARY_FAILURE'
+}
+
+/** What the vendor says of a failed query, wherever in the answer it stands. */
+function wordsOf(value: unknown, depth: number): string | null {
+  if (!isObject(value) || depth > WORDS_DEPTH_MAX) return null
+  for (const name of ['err_extra', 'err_msg', 'message', 'error', 'err']) {
+    const words = value[name]
+    if (typeof words === 'string' && words !== '') return words
   }
-  const isOurs = /no viable alternative|syntax/i.test(text)
-  return new PipelineError(isOurs ? 'BAD_REQUEST' : 'TEMPORARY_FAILURE', 'FETCH', 'XQL: FAIL')
+  for (const member of Object.values(value)) {
+    const words = wordsOf(member, depth + 1)
+    if (words !== null) return words
+  }
+  return null
+}
+
+const quota = z.looseObject({
+  license_quota: z.number().catch(0),
+  additional_purchased_quota: z.number().catch(0),
+  eval_quota: z.number().catch(0),
+  used_quota: z.number().catch(0),
+  daily_used_quota: z.number().optional().catch(undefined),
+})
+
+/**
+ * Asks for the tenant's compute units before any are spent. A tenant that does not tell them, or
+ * tells none, is not held back.
+ * @throws PipelineError QUOTA_EXHAUSTED
+ */
+export async function requireQuota(client: CortexClient, context: Context): Promise<void> {
+  const { signal } = context
+  let reply: unknown
+  try {
+    const options = { body: { request_data: {} }, signal, quiet: true, attemptsMax: 1 }
+    reply = memberAt((await client.http.json('POST', QUOTA_PATH, options)).value, ['reply'])
+  } catch (error) {
+    // Not every key may read it. What else may be wrong shows at the query.
+    if (error instanceof PipelineError && !signal.aborted) return
+    throw error
+  }
+  const told = quota.safeParse(reply)
+  if (!told.success) return
+  const { license_quota, additional_purchased_quota, eval_quota } = told.data
+  const unitsMax = license_quota + additional_purchased_quota + eval_quota
+  const used = told.data.daily_used_quota ?? told.data.used_quota
+  if (unitsMax <= 0 || used < unitsMax) return
+  const message = `XQL: ${used} of ${unitsMax} compute units of the day are used`
+  throw new PipelineError('QUOTA_EXHAUSTED', 'FETCH', message)
 }

@@ -1,0 +1,224 @@
+// Stream xdr.incidents: for older tenants, which have no issues. Those of the attack surface are
+// asked for their CVEs one by one.
+import { z } from 'zod'
+import { PipelineError } from '../../contracts/errors.ts'
+import type { PullContext, PullEnd, Source } from '../../contracts/ports.ts'
+import type { PageElement } from '../../runtime/http-elements.ts'
+import { Tries } from '../../runtime/http-retry.ts'
+import {
+  type ItemIds,
+  type OffsetPageEnd,
+  isObject,
+  offsetCheckpoint,
+  pullByOffset,
+} from '../../runtime/offset-listing.ts'
+import { hasIssues } from './cloud-issues.ts'
+import type { CortexClient } from './client.ts'
+import { countOf, memberAt, windowPage } from './window-page.ts'
+
+export const INCIDENTS_PATH = '/public_api/v1/incidents/get_incidents/'
+const EXTRA_PATH = '/public_api/v1/incidents/get_incident_extra_data/'
+const PAGE_SIZE = 100
+const PAGES_MAX = 10_000
+const HOSTS_PER_INCIDENT_MAX = 1_000
+/** The CVEs stand in the incident; its alerts are not needed. */
+const ALERTS_MAX = 1
+const EXTRA_BYTES_MAX = 4 * 1024 * 1024
+
+const incidentsCheckpoint = offsetCheckpoint.extend({
+  /** Incidents that the key may not see, so far. */
+  restricted: z.int().min(0),
+})
+type IncidentsCheckpoint = z.infer<typeof incidentsCheckpoint>
+
+/** `request_data` of the window. The time of creation never changes. */
+export const incidentsWindow = (from: number, to: number): Readonly<Record<string, unknown>> => ({
+  search_from: from,
+  search_to: to,
+  sort: { field: 'creation_time', keyword: 'asc' },
+})
+
+/**
+ * One unit per incident and host, `{"incident":<element>,"extra":<answer or null>}`.
+ * `total_count` need not match the rows, so that only a short page ends the listing.
+ */
+export const xdrIncidents: Source<CortexClient, IncidentsCheckpoint> = {
+  vendor: 'cortex',
+  product: 'cortex-xdr',
+  stream: 'xdr.incidents',
+  kind: 'SNAPSHOT',
+  entities: 'findings',
+  checkpoint: incidentsCheckpoint,
+  async available(client, context) {
+    if (!(await hasIssues(client, context))) return null
+    const message = 'incidents are read only where the tenant has no issues'
+    const remediation = 'Nothing to do: this tenant has the newer findings and issues.'
+    return new PipelineError('NOT_LICENSED', 'FETCH', message, { remediation })
+  },
+  async *pull(client, from, context) {
+    const restricted: Restricted = { before: from?.restricted ?? 0, ids: new Set() }
+    const listing = {
+      endpoint: INCIDENTS_PATH,
+      pageSize: PAGE_SIZE,
+      pagesMax: PAGES_MAX,
+      shortPageEnds: true,
+      page: (offset: number) => incidentsPage(client, offset, restricted, context),
+      identify,
+    }
+    const chunks = pullByOffset(listing, from, context)
+    for (;;) {
+      const next = await chunks.next()
+      if (next.done === true) return endOf(next.value, countOfRestricted(restricted))
+      const { checkpoint } = next.value
+      yield {
+        ...next.value,
+        checkpoint: checkpoint && { ...checkpoint, restricted: countOfRestricted(restricted) },
+      }
+    }
+  },
+}
+
+type Restricted = { readonly before: number; readonly ids: Set<string> }
+const countOfRestricted = ({ before, ids }: Restricted): number => Math.max(before, ids.size)
+
+/** What the key may not see is missing, and must not look like gone. */
+function endOf(end: PullEnd, restricted: number): PullEnd {
+  if (restricted === 0) return end
+  const reason = `${restricted} incidents are restricted: the key's role does not see them`
+  return { ...end, verdict: 'PARTIAL', reason: [end.reason, reason].filter(Boolean).join('; ') }
+}
+
+/** A page is read whole before details are asked for: a call waits for no other call's end. */
+async function* incidentsPage(
+  client: CortexClient,
+  offset: number,
+  restricted: Restricted,
+  context: PullContext,
+): AsyncGenerator<PageElement, OffsetPageEnd> {
+  const request = {
+    path: INCIDENTS_PATH,
+    data: incidentsWindow(offset, offset + PAGE_SIZE),
+    at: ['reply', 'incidents'],
+    totalAt: [],
+  }
+  let elements: PageElement[] = []
+  const page = windowPage(client, request, context)
+  for (;;) {
+    const next = await page.next()
+    if (next.done === true) {
+      const ids = memberAt(next.value.beside, ['reply', 'restricted_incident_ids'])
+      // Whether each page names all of them or its own is not known: told apart by id.
+      for (const id of Array.isArray(ids) ? ids : []) restricted.ids.add(String(id))
+      yield* detailed(client, elements, context)
+      return { total: null, count: next.value.count }
+    }
+    // A page that broke comes once more, from its start.
+    if (next.value.attempt !== elements[0]?.attempt) elements = []
+    elements.push(next.value)
+  }
+}
+
+async function* detailed(
+  client: CortexClient,
+  elements: readonly PageElement[],
+  context: PullContext,
+): AsyncGenerator<PageElement, void> {
+  const { concurrency } = client.config
+  for (let from = 0; from < elements.length; from += concurrency) {
+    const group = elements.slice(from, from + concurrency)
+    yield* await Promise.all(group.map((element) => withExtra(client, element, context)))
+  }
+}
+
+async function withExtra(
+  client: CortexClient,
+  page: PageElement,
+  context: PullContext,
+): Promise<PageElement> {
+  const { bytes, value } = page.element
+  if (bytes === null || !isObject(value)) return page
+  const id = textOf(value['incident_id'])
+  const extra = id !== null && isOfAttackSurface(value) ? await extraOf(client, id, context) : null
+  const body = Buffer.concat([BEFORE, bytes, BETWEEN, extra ?? NOTHING, AFTER])
+  const element = { bytes: body, sizeBytes: body.length, head: page.element.head, value }
+  return { ...page, element }
+}
+const BEFORE = Buffer.from('{"incident":')
+const BETWEEN = Buffer.from(',"extra":')
+const NOTHING = Buffer.from('null')
+const AFTER = Buffer.from('}')
+
+const isOfAttackSurface = ({ incident_sources }: Readonly<Record<string, unknown>>): boolean =>
+  (Array.isArray(incident_sources) ? incident_sources : [incident_sources]).some((source) =>
+    /\basm\b|attack surface|xpanse/i.test(String(source)),
+  )
+
+/** The very bytes of the answer. Null where the vendor has no details of this incident. */
+async function extraOf(
+  client: CortexClient,
+  incidentId: string,
+  { signal }: PullContext,
+): Promise<Buffer | null> {
+  const data = { incident_id: incidentId, alerts_limit: ALERTS_MAX }
+  const options = { body: { request_data: data }, signal }
+  const tries = new Tries()
+  for (;;) {
+    try {
+      const { body } = await client.http.stream('POST', EXTRA_PATH, options)
+      return await wholeOf(body)
+    } catch (error) {
+      // It went between the listing and this call.
+      if (error instanceof PipelineError && error.details.http?.status === 404) return null
+      await client.http.recover(error, tries, options)
+    }
+  }
+}
+
+async function wholeOf(body: AsyncIterable<Buffer>): Promise<Buffer> {
+  const pieces: Buffer[] = []
+  let sizeBytes = 0
+  for await (const piece of body) {
+    pieces.push(piece)
+    sizeBytes += piece.length
+    if (sizeBytes > EXTRA_BYTES_MAX) throw unreadable(`exceed ${EXTRA_BYTES_MAX} bytes`)
+  }
+  const whole = Buffer.concat(pieces, sizeBytes)
+  try {
+    JSON.parse(whole.toString('utf8'))
+  } catch {
+    // The parser's own message quotes the payload.
+    throw unreadable('are no JSON')
+  }
+  return whole
+}
+
+const unreadable = (what: string): PipelineError =>
+  new PipelineError('INVALID_RESPONSE', 'PARSE', `the details of an incident ${what}`)
+
+const textOf = (value: unknown): string | null => {
+  if (typeof value === 'string' && value !== '') return value
+  return countOf(value) === null ? null : String(value)
+}
+
+/**
+ * Hosts come as `name:agent id`, with `null` where there is no agent. An agent's id is that of its
+ * endpoint.
+ */
+function identify(item: Readonly<Record<string, unknown>>): readonly ItemIds[] | string {
+  const id = textOf(item['incident_id'])
+  if (id === null) return 'incident_id: must be a text or a number'
+  const hosts: unknown[] = Array.isArray(item['hosts']) ? item['hosts'] : []
+  const natives = new Set(
+    hosts.map(textOf).flatMap((host) => (host === null ? [] : nativeOf(host))),
+  )
+  if (natives.size > HOSTS_PER_INCIDENT_MAX) return `hosts: more than ${HOSTS_PER_INCIDENT_MAX}`
+  if (natives.size === 0) return [{ unit: id, assetNativeId: `incident|${id}` }]
+  return [...natives].map((native) => ({ unit: `${id}|${native}`, assetNativeId: native }))
+}
+
+function nativeOf(host: string): string {
+  const colon = host.lastIndexOf(':')
+  const agent = host.slice(colon + 1)
+  if (colon === -1) return `host|${host}`
+  return agent === '' || agent === 'null' ? `host|${host.slice(0, colon)}` : agent
+}
