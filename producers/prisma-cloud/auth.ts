@@ -1,4 +1,5 @@
-// The log-in session: one login however many calls wait, renewed before it ends or after a 401.
+// The log-in session: one login however many calls wait, renewed before it ends or after a 401;
+// and Basic authentication, which has none.
 import { z } from 'zod'
 import { PipelineError } from '../../contracts/errors.ts'
 import type { HttpHeaders } from '../../runtime/http-transport.ts'
@@ -27,7 +28,10 @@ export type Session = {
   secrets(): readonly string[]
 }
 
-export const TOKEN_HEADER = 'x-redlock-auth'
+/** Header of CSPM's token, which Compute takes too. */
+export const cspmHeaders = (token: string): HttpHeaders => ({ 'x-redlock-auth': token })
+/** Header of Compute's own token. */
+export const bearerHeaders = (token: string): HttpHeaders => ({ authorization: `Bearer ${token}` })
 const TTL_MS_DEFAULT = 600_000
 /** Of the lifetime, after which a new login is made: 480 s of the usual 600. */
 const RENEW_SHARE = 0.8
@@ -35,16 +39,22 @@ const SECRETS_MAX = 4
 
 type LoggedIn = {
   readonly token: string
+  readonly headers: HttpHeaders
   readonly prismaId: string | null
   readonly renewAtMs: number
 }
 
-/** `login` makes one call and returns the parsed body; `redact` cleans what the vendor says. */
-export function createSession(
-  login: () => Promise<unknown>,
-  nowMs: () => number,
-  redact: (text: string) => string,
-): Session {
+export type SessionOptions = {
+  /** Makes one call and returns the parsed body. */
+  readonly login: () => Promise<unknown>
+  readonly headersOf: (token: string) => HttpHeaders
+  readonly nowMs: () => number
+  /** Cleans what the vendor says. */
+  readonly redact: (text: string) => string
+}
+
+/** Nothing is sent before the first headers are asked for. */
+export function createSession({ login, headersOf, nowMs, redact }: SessionOptions): Session {
   let current: LoggedIn | null = null
   let pending: Promise<LoggedIn> | null = null
   const tokens: string[] = []
@@ -53,7 +63,8 @@ export function createSession(
     // Whoever comes while one login is on its way waits for that one.
     pending ??= login()
       .then((body) => {
-        current = loggedIn(body, nowMs(), redact)
+        const given = loggedIn(body, nowMs(), redact)
+        current = { ...given, headers: headersOf(given.token) }
         tokens.unshift(current.token)
         tokens.length = Math.min(tokens.length, SECRETS_MAX)
         return current
@@ -67,9 +78,9 @@ export function createSession(
     current !== null && nowMs() < current.renewAtMs ? Promise.resolve(current) : logIn()
 
   return {
-    headers: async () => ({ [TOKEN_HEADER]: (await valid()).token }),
+    headers: async () => (await valid()).headers,
     renew: async (used) => {
-      if (current !== null && used[TOKEN_HEADER] !== current.token) return
+      if (current !== null && !isSame(used, current.headers)) return
       current = null
       await logIn()
     },
@@ -78,7 +89,33 @@ export function createSession(
   }
 }
 
-function loggedIn(body: unknown, nowMs: number, redact: (text: string) => string): LoggedIn {
+const isSame = (a: HttpHeaders, b: HttpHeaders): boolean =>
+  Object.keys(a).length === Object.keys(b).length &&
+  Object.entries(a).every(([name, value]) => b[name] === value)
+
+/** User and password with every call. `credentials` is asked anew for each. */
+export function createBasicSession(
+  credentials: () => { readonly username: string; readonly password: string },
+): Session {
+  let last = ''
+  return {
+    headers: () => {
+      const { username, password } = credentials()
+      last = Buffer.from(`${username}:${password}`).toString('base64')
+      return Promise.resolve({ authorization: `Basic ${last}` })
+    },
+    // The next call reads the secrets again, and they may have been changed.
+    renew: () => Promise.resolve(),
+    prismaId: () => Promise.resolve(null),
+    secrets: () => (last === '' ? [] : [last]),
+  }
+}
+
+function loggedIn(
+  body: unknown,
+  nowMs: number,
+  redact: (text: string) => string,
+): Omit<LoggedIn, 'headers'> {
   const answer = loginAnswer.safeParse(body)
   const token = answer.success ? answer.data.token : null
   if (typeof token !== 'string') {

@@ -1,20 +1,18 @@
 // The client of one Prisma Cloud tenant: CSPM, and Compute where CSPM says it is.
 import { z } from 'zod'
 import { PipelineError } from '../../contracts/errors.ts'
-import { transportSettings } from '../../runtime/connection-config.ts'
 import type { ConnectContext } from '../../runtime/connector.ts'
-import { resolveSecret } from '../../runtime/environment.ts'
-import { redactor } from '../../runtime/http-errors.ts'
 import { type Limiter, limiterFor } from '../../runtime/http-limiter.ts'
-import { DEFAULT_RETRY } from '../../runtime/http-retry.ts'
-import { type HttpClient, type HttpOptions, createHttpClient } from '../../runtime/http.ts'
-import { type Session, createSession } from './auth.ts'
-import type { PrismaCloudConnection } from './config.ts'
-import { classify } from './errors.ts'
+import type { HttpClient } from '../../runtime/http.ts'
+import type { Session } from './auth.ts'
+import { type PrismaCloudConnection, mainUrlOf } from './config.ts'
+import { sidesOf } from './sides.ts'
 
 export type PrismaCloudClient = {
   readonly config: PrismaCloudConnection
+  /** CSPM's, or Compute's where there is no CSPM. */
   readonly session: Session
+  /** Where the connection names no CSPM every call is a PipelineError NOT_LICENSED. */
   readonly cspm: HttpClient
   /** @throws PipelineError NOT_LICENSED when the tenant has no Compute */
   compute(): Promise<HttpClient>
@@ -27,7 +25,6 @@ export type PrismaCloudClient = {
 const CSPM_LIMIT = { concurrentMax: 2, gapMs: 100, window: null }
 const COMPUTE_CONCURRENT_MAX = 2
 const COMPUTE_WINDOW_MS = 30_000
-const CONNECTIONS_MAX = 4
 
 /** `{"twistlockUrl":"https://us-east1.cloud.twistlock.com/12345", ...}`; absent without Compute. */
 const metaInfo = z.looseObject({ twistlockUrl: z.string().nullish().catch(null) })
@@ -37,64 +34,46 @@ export function createPrismaCloudClient(
   config: PrismaCloudConnection,
   context: ConnectContext,
 ): PrismaCloudClient {
-  const secretsUsed: string[] = []
-  const redact = redactor(() => [...secretsUsed, ...session.secrets()])
-  const common = {
-    ...transportSettings(config),
-    connection: config.name,
-    connectionsMax: CONNECTIONS_MAX,
-    authenticate: () => session.headers(),
-    onUnauthorized: (used) => session.renew(used),
-    classify,
-    redact,
-    requestIdHeaders: ['x-redlock-request-id', 'trace-id'],
-    retry: { ...DEFAULT_RETRY, ...context.retry },
-    nowMs: context.nowMs,
-    onFault: context.onFault,
-    onSuccess: context.onSuccess,
-    signal: context.signal,
-  } satisfies Partial<HttpOptions>
-  const host = new URL(config.url).host
-  const cspm = createHttpClient({
-    ...common,
-    baseUrl: config.url,
-    limiter: limiterFor(`${host}|cspm`, CSPM_LIMIT),
-  })
-  const session = createSession(
-    async () => {
-      // Read anew at every login: a secret that was changed after a 401 counts at once.
-      const username = resolveSecret(config.accessKeyId)
-      const password = resolveSecret(config.secretKey)
-      secretsUsed.splice(0, secretsUsed.length, username, password)
-      const answer = await cspm.json('POST', '/login', {
-        body: { username, password },
-        anonymous: true,
-        stage: 'AUTH',
-        // A limit of its own: calls that wait for this login hold turns of the other.
-        limiter: limiterFor(`${host}|login`, CSPM_LIMIT),
-      })
-      return answer.value
-    },
-    context.nowMs,
-    redact,
-  )
-
+  const { url } = config
+  const { host } = new URL(mainUrlOf(config))
+  const sides = sidesOf(config, context, limiterFor(`${host}|login`, CSPM_LIMIT))
   const limiterOf = (listing: string) => computeLimiter(host, listing, config)
+  const main =
+    url === undefined
+      ? sides.compute(mainUrlOf(config), limiterOf('other'), null)
+      : sides.cspm(url, limiterFor(`${host}|cspm`, CSPM_LIMIT))
   const compute = onceFound(async () => {
-    const baseUrl = config.computeUrl ?? (await computeUrlOf(cspm, config.url))
-    return createHttpClient({ ...common, baseUrl, limiter: limiterOf('other') })
+    if (url === undefined) return main.http
+    const computeUrl = config.computeUrl ?? (await computeUrlOf(main.http, url))
+    return sides.compute(computeUrl, limiterOf('other'), main.session).http
   })
   return {
     config,
-    session,
-    cspm,
+    session: main.session,
+    cspm: url === undefined ? NO_CSPM : main.http,
     computeLimiter: limiterOf,
     compute: compute.get,
     close: async () => {
-      await cspm.close()
-      await compute.close()
+      await main.http.close()
+      if (url !== undefined) await compute.close()
     },
   }
+}
+
+/** Why the streams of CSPM are not there; null when they are. */
+export const cspmMissing = ({ config }: PrismaCloudClient): PipelineError | null =>
+  config.url === undefined ? noCspm() : null
+
+const noCspm = (): PipelineError =>
+  new PipelineError('NOT_LICENSED', 'CONFIG', 'the connection names no CSPM', {
+    remediation: 'Give the url of CSPM in exposure.yaml, or switch the streams cspm.* off.',
+  })
+const refused = (): Promise<never> => Promise.reject(noCspm())
+const NO_CSPM: HttpClient = {
+  json: refused,
+  stream: refused,
+  recover: refused,
+  close: () => Promise.resolve(),
 }
 
 const computeLimiter = (host: string, listing: string, config: PrismaCloudConnection): Limiter =>

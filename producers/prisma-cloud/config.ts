@@ -8,21 +8,43 @@ import {
 } from '../../runtime/connection-config.ts'
 import { secretReference } from '../../runtime/environment.ts'
 
-export const PRISMA_CLOUD_STREAMS = ['compute.hosts'] as const
+export const PRISMA_CLOUD_STREAMS = [
+  'compute.hosts',
+  'compute.images',
+  'compute.registry',
+  'compute.vms',
+  'compute.serverless',
+  'compute.containers',
+  'compute.cloud-vms',
+] as const
 
 /** The vendor caps a page at 50 records and allows 30 requests in 30 s per listing. */
 const PAGE_SIZE_MAX = 50
 const REQUESTS_PER_30S = 28
 
-export const prismaCloudConnection = z.strictObject({
+const computeSettings = z.strictObject({
+  /**
+   * `cspm-token`: the token of CSPM's login. `authenticate`: a login at the console itself.
+   * `basic`: the key as user and password with every call. Default cspm-token.
+   */
+  auth: z.enum(['cspm-token', 'authenticate', 'basic']).default('cspm-token'),
+  /** Project of a console of one's own, e.g. `Central Console`. */
+  project: z.string().min(1).max(200).optional(),
+})
+
+const connection = z.strictObject({
   ...commonConnection,
   type: z.literal('prisma-cloud'),
-  /** API or console address of the stack; the console's `app` becomes `api`. */
-  url: pastedUrl.transform(cspmUrlOf),
+  /**
+   * API or console address of the stack; the console's `app` becomes `api`. Absent: there is no
+   * CSPM but only a Compute console of one's own, at `computeUrl`.
+   */
+  url: pastedUrl.transform(cspmUrlOf).optional(),
   accessKeyId: secretReference,
   secretKey: secretReference,
   /** Path to Console of Compute; default: as the tenant itself says. */
   computeUrl: pastedUrl.transform(baseUrlOf).optional(),
+  compute: computeSettings.prefault({}),
   /** Version in the paths of Compute. Default v1: the console's newest. */
   computeVersion: z
     .string()
@@ -35,7 +57,21 @@ export const prismaCloudConnection = z.strictObject({
   streams: streamsOf(PRISMA_CLOUD_STREAMS),
 })
 
+export const prismaCloudConnection = connection
+  .refine(({ url, computeUrl }) => url !== undefined || computeUrl !== undefined, {
+    path: ['url'],
+    error: 'must be given, or computeUrl for a Compute console without CSPM',
+  })
+  .refine(({ url, compute }) => url !== undefined || compute.auth !== 'cspm-token', {
+    path: ['compute', 'auth'],
+    error: 'must be authenticate or basic where url is not given',
+  })
+
 export type PrismaCloudConnection = z.infer<typeof prismaCloudConnection>
+
+/** Where the connection leads: CSPM, else the Compute console. */
+export const mainUrlOf = ({ url, computeUrl }: PrismaCloudConnection): string =>
+  url ?? computeUrl ?? ''
 
 const VENDOR_HOST = /\.prismacloud\.(io|cn)$/
 

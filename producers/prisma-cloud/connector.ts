@@ -1,20 +1,38 @@
 // Prisma Cloud as the producers see it: its connector with all streams, and the connection test.
 import type { CheckAnswer } from '../../contracts/ports.ts'
+import type { ConnectionConfig } from '../../runtime/connection-config.ts'
 import { type VendorConnector, checkStep } from '../../runtime/connector.ts'
 import { type PrismaCloudClient, createPrismaCloudClient } from './client.ts'
-import { computeHosts, hostsPath } from './compute-hosts.ts'
-import type { PrismaCloudConnection } from './config.ts'
+import { computeCloudVms } from './compute-cloud-vms.ts'
+import { computeContainers } from './compute-containers.ts'
+import { computeHosts } from './compute-hosts.ts'
+import { computeImages } from './compute-images.ts'
+import type { ComputeSource } from './compute-listing.ts'
+import { computeRegistry } from './compute-registry.ts'
+import { computeServerless } from './compute-serverless.ts'
+import { computeVms } from './compute-vms.ts'
+import { type PrismaCloudConnection, mainUrlOf } from './config.ts'
 
 /** A check should answer soon. */
 const CHECK_ATTEMPTS_MAX = 3
 
+const COMPUTE_SOURCES: readonly ComputeSource[] = [
+  computeHosts,
+  computeImages,
+  computeRegistry,
+  computeVms,
+  computeServerless,
+  computeContainers,
+  computeCloudVms,
+]
+
 export const prismaCloudConnector: VendorConnector<PrismaCloudConnection, PrismaCloudClient> = {
   vendor: 'prisma-cloud',
-  sources: [computeHosts],
-  apiHost: (config) => new URL(config.url).host,
+  sources: [...COMPUTE_SOURCES],
+  apiHost: (config) => new URL(mainUrlOf(config)).host,
   connect: createPrismaCloudClient,
   resolveTenant: async ({ config, session }) =>
-    config.tenant ?? (await session.prismaId()) ?? new URL(config.url).host,
+    config.tenant ?? (await session.prismaId()) ?? new URL(mainUrlOf(config)).host,
   check,
   close: (client) => client.close(),
 }
@@ -22,19 +40,19 @@ export const prismaCloudConnector: VendorConnector<PrismaCloudConnection, Prisma
 async function check(client: PrismaCloudClient): Promise<CheckAnswer[]> {
   const answers = [await checkStep('log in', () => client.session.headers())]
   if (answers[0]?.error !== null) return answers
-  if (client.config.streams?.['compute.hosts']?.enabled !== false) {
-    answers.push(await checkStep('find the Compute console', () => client.compute()))
-    if (answers.at(-1)?.error !== null) return answers
-    answers.push(await checkStep('read hosts', () => readOneHost(client)))
-  }
+  answers.push(...(await checkCompute(client)))
   return answers
 }
 
-async function readOneHost(client: PrismaCloudClient): Promise<void> {
-  const compute = await client.compute()
-  await compute.json('GET', hostsPath(client), {
-    query: { limit: 1, offset: 0, compact: true },
-    limiter: client.computeLimiter('hosts'),
-    attemptsMax: CHECK_ATTEMPTS_MAX,
-  })
+async function checkCompute(client: PrismaCloudClient): Promise<CheckAnswer[]> {
+  const settings: ConnectionConfig['streams'] = client.config.streams
+  const wanted = COMPUTE_SOURCES.filter(({ stream }) => settings?.[stream]?.enabled !== false)
+  if (wanted.length === 0) return []
+  const answers = [await checkStep('find the Compute console', () => client.compute())]
+  if (answers[0]?.error !== null) return answers
+  for (const source of wanted) {
+    const step = `read ${source.stream}`
+    answers.push(await checkStep(step, () => source.probe(client, CHECK_ATTEMPTS_MAX)))
+  }
+  return answers
 }

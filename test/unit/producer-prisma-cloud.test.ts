@@ -306,18 +306,19 @@ describe('what can go wrong', () => {
       simulator.faults.set(...PROVOKE['prisma-cloud'][failure])
       expect(await failing(pullAll(computeHosts, client))).toMatchObject({ failure })
       const answers = await prismaCloudConnector.check(client)
-      expect(answers.at(-1)?.error).toMatchObject({ failure })
+      const errors = answers.map((answer) => answer.error).filter((error) => error !== null)
+      expect(errors[0]).toMatchObject({ failure })
     },
   )
 
   it('is nothing when all is well', async () => {
     const simulator = await runSimulator()
     const { client } = connectPrisma(simulator.prisma, FREE)
-    expect(await prismaCloudConnector.check(client)).toEqual([
-      { step: 'log in', error: null },
-      { step: 'find the Compute console', error: null },
-      { step: 'read hosts', error: null },
-    ])
+    const answers = await prismaCloudConnector.check(client)
+    expect(answers.map((answer) => answer.step)).toEqual(
+      expect.arrayContaining(['log in', 'find the Compute console', 'read compute.hosts']),
+    )
+    expect(answers.filter((answer) => answer.error !== null)).toEqual([])
   })
 
   it('includes no 429: only so many requests start in 30 s, and a stop ends the wait', async () => {
