@@ -312,6 +312,9 @@ function exposuresOf(
   return exposures
 }
 
+/** The address from which a tenant's agents without an own public address are seen. */
+export const gatewayIp = (tenant: TenantSlot): string => `192.0.2.${250 + tenant}`
+
 /** The weaknesses that a machine with `system` can have. */
 export const fitting = (catalogue: readonly Weakness[], system: System): readonly Weakness[] =>
   catalogue.filter((w) => w.software.windows === (system.family === 'WINDOWS'))

@@ -10,6 +10,9 @@ const PLACES: readonly (readonly string[])[] = [
   ['reply', 'endpoints'],
   ['reply', 'data'],
   ['reply', 'results', 'data'],
+  ['reply', 'assets_internet_exposure'],
+  ['reply', 'external_services'],
+  ['reply', 'vulnerabilities'],
   ['findings'],
   ['assets'],
   ['endpoints'],
@@ -32,6 +35,9 @@ const ID_FIELDS: Readonly<Record<StreamName, string>> = {
   'xdr.endpoints': 'endpoint_id',
   'cloud.assets': 'xdm.asset.id',
   'cloud.findings': 'xdm.finding.id',
+  'xpanse.assets': 'asm_ids',
+  'xpanse.services': 'service_id',
+  'cloud.vulnerabilities': 'vulnerability_id',
 }
 
 export type PageFiles = ReadonlyMap<StreamName, readonly Row[]>

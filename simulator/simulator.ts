@@ -4,6 +4,7 @@ import { type ControlActions, startControl } from './control.ts'
 import type { AssetDialect } from './cortex/assets.ts'
 import type { ApiKey, SecurityLevel } from './cortex/auth.ts'
 import { createCortexSite } from './cortex/site.ts'
+import { TENANT_BEHAVIOUR, type TenantBehaviour, isShown } from './cortex/tenant.ts'
 import type { Overlap } from './cspm-truth.ts'
 import { MACHINES_MAX, createEstate, uuid } from './estate.ts'
 import { STEPS_MAX, evolve } from './evolve.ts'
@@ -44,6 +45,8 @@ export type SimulatorOptions = {
   readonly assetDialect?: AssetDialect
   /** How CSPM answers where that is not known. */
   readonly cspm?: Partial<CspmBehaviour>
+  /** Licences and role of each Cortex tenant, and how it answers where that is not known. */
+  readonly cortexTenants?: readonly [Partial<TenantBehaviour>, Partial<TenantBehaviour>]
 }
 
 export type PrismaAccess = {
@@ -97,7 +100,8 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
   const counters = sites.map((site) => createCounter(site.vendor, site.tenant))
   const ports = [options.prismaPort ?? 0, ...(options.cortexPorts ?? [0, 0])]
   const actions = {
-    truth: (overlap?: Overlap) => truthOf(estate, tenants, new Set(files.keys()), overlap),
+    truth: (overlap?: Overlap) =>
+      shownTruth(truthOf(estate, tenants, new Set(files.keys()), overlap), options),
     faults,
     evolve: (steps: number = 1) => {
       if (!Number.isInteger(steps) || steps < 1 || steps > STEPS_MAX) {
@@ -189,6 +193,27 @@ function createKeys(seed: number, endsMs: number | null): Keys {
   }
 }
 
+const behaviourOf = ({ cortexTenants }: SimulatorOptions, tenant: 0 | 1): TenantBehaviour => ({
+  ...TENANT_BEHAVIOUR,
+  ...cortexTenants?.[tenant],
+})
+
+/** What the tenants have not bought, nobody can know from them. */
+function shownTruth(truth: Truth, options: SimulatorOptions): Truth {
+  const behaviours = [behaviourOf(options, 0), behaviourOf(options, 1)] as const
+  const isTold = ({ tenant, stream }: { tenant: string; stream: string }) => {
+    const slot = TENANT_NAMES.findIndex((name) => name === tenant)
+    return slot < 0 || isShown(behaviours[slot === 0 ? 0 : 1], stream)
+  }
+  const hasDictionary = behaviours.some((one) => isShown(one, 'cloud.vulnerabilities'))
+  return {
+    ...truth,
+    assets: truth.assets.filter(isTold),
+    findings: truth.findings.filter(isTold),
+    vulnerabilities: hasDictionary ? truth.vulnerabilities : [],
+  }
+}
+
 function createSites(options: SimulatorOptions, world: World, keys: Keys): Site[] {
   const limits = { ...PAGE_LIMITS, ...options.pageLimits }
   const rateLimits = options.rateLimits ?? true
@@ -211,6 +236,7 @@ function createSites(options: SimulatorOptions, world: World, keys: Keys): Site[
       dialect: options.assetDialect ?? 'live',
       xqlPendingPolls: options.xqlPendingPolls ?? XQL_PENDING_POLLS,
       rateLimits,
+      behaviour: behaviourOf(options, tenant),
     }),
   )
   return [prisma, ...cortex]

@@ -1,8 +1,9 @@
 // What a connector must end up knowing: told from the estate, never from what the API answered.
 import { type Overlap, cspmTruth } from './cspm-truth.ts'
-import type { Estate, Machine, TenantSlot } from './estate.ts'
+import { type Estate, type Machine, gatewayIp } from './estate.ts'
 import { cloudEntity, factsOf } from './truth-facts.ts'
 import { workloadTruth } from './workload-truth.ts'
+import { type TrueVulnerability, dictionaryTruth, xpanseTruth } from './xpanse-truth.ts'
 
 /** Streams by the name that files and truth use. */
 export const STREAMS = [
@@ -17,11 +18,19 @@ export const STREAMS = [
   'cspm.inventory',
   'cspm.vulnerabilities',
   'xdr.endpoints',
+  'xpanse.assets',
+  'xpanse.services',
   'cloud.assets',
   'cloud.findings',
+  'cloud.vulnerabilities',
 ] as const
 export type StreamName = (typeof STREAMS)[number]
-export type Product = 'prisma-compute' | 'prisma-cspm' | 'cortex-xdr' | 'cortex-cloud'
+export type Product =
+  | 'prisma-compute'
+  | 'prisma-cspm'
+  | 'cortex-xdr'
+  | 'cortex-xpanse'
+  | 'cortex-cloud'
 
 /** Types of keys that decide the entity. */
 export type StrongKey =
@@ -61,7 +70,8 @@ export type TrueFinding = {
   readonly alsoIn?: readonly StreamName[]
   readonly assetNativeId: string
   readonly vulnId: string
-  readonly packageType: string
+  /** Null: nobody tells. */
+  readonly packageType: string | null
   readonly packageName: string
   /** Sorted. */
   readonly versions: readonly string[]
@@ -78,6 +88,8 @@ export type Truth = {
   readonly assets: readonly TrueAsset[]
   /** Open ones only. */
   readonly findings: readonly TrueFinding[]
+  /** The CVE dictionary, one for all tenants. */
+  readonly vulnerabilities: readonly TrueVulnerability[]
 }
 
 export type Tenants = {
@@ -107,11 +119,15 @@ export function truthOf(
   const cspm = cspmTruth(estate, tenants.prisma, overlap)
   assets.push(...cspm.assets)
   findings.push(...cspm.findings)
+  const xpanse = xpanseTruth(estate, tenants)
+  assets.push(...xpanse.assets)
+  findings.push(...xpanse.findings)
   return {
     seed: estate.seed,
     step: estate.step,
     assets: assets.filter((a) => !hidden.has(a.stream)),
     findings: findings.filter((f) => !hidden.has(f.stream)),
+    vulnerabilities: hidden.has('cloud.vulnerabilities') ? [] : dictionaryTruth(estate),
   }
 }
 
@@ -202,6 +218,3 @@ function findingsOf(machine: Machine, tenants: Tenants): TrueFinding[] {
 const computeNativeId = (machine: Machine): string => `host|${machine.hostname}`
 const inCortexFindings = (machine: Machine): boolean =>
   machine.tenant !== null && machine.inInventory
-
-/** The address from which a tenant's agents without an own public address are seen. */
-export const gatewayIp = (tenant: TenantSlot): string => `192.0.2.${250 + tenant}`

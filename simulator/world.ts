@@ -14,6 +14,8 @@ export type PageLimits = {
   readonly cloudAssets: number
   /** Rows of an XQL result given at once; more come as a stream. */
   readonly xqlInline: number
+  /** Of Xpanse and of the CVE dictionary. */
+  readonly tokenPages: number
 }
 /** The vendors' own. */
 export const PAGE_LIMITS: PageLimits = {
@@ -21,4 +23,5 @@ export const PAGE_LIMITS: PageLimits = {
   xdrEndpoints: 100,
   cloudAssets: 1_000,
   xqlInline: 1_000,
+  tokenPages: 500,
 }

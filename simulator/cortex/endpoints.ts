@@ -1,10 +1,9 @@
 // XDR endpoints: POST /public_api/v1/endpoints/get_endpoint, paged by window.
 import { z } from 'zod'
 import type { Answer } from '../delivery.ts'
-import type { Machine, TenantSlot } from '../estate.ts'
+import { type Machine, type TenantSlot, gatewayIp } from '../estate.ts'
 import { ROWS_HERE, type Row, type Value, jsonAround, pageRows, rowOf, shownRows } from '../rows.ts'
 import type { Call } from '../site.ts'
-import { gatewayIp } from '../truth.ts'
 import type { World } from '../world.ts'
 import { invalidJson, waitress } from './answers.ts'
 import { requestData, sortRows, standardTest, windowOf } from './request.ts'

@@ -9,6 +9,10 @@ import { statusAnswer, tooManyRequests, unauthorized, waitress } from './answers
 import { type AssetDialect, assetSchema, getAssets } from './assets.ts'
 import { type ApiKey, createKeyCheck, otherLevel } from './auth.ts'
 import { getEndpoint } from './endpoints.ts'
+import { type TenantBehaviour, keyList, refusalOf, tenantInfo } from './tenant.ts'
+import { createTokenPager } from './tokens.ts'
+import { getVulnerabilities } from './uvem.ts'
+import { createXpanse } from './xpanse.ts'
 import { createXql } from './xql.ts'
 
 export type CortexOptions = {
@@ -20,6 +24,7 @@ export type CortexOptions = {
   readonly dialect: AssetDialect
   readonly xqlPendingPolls: number
   readonly rateLimits: boolean
+  readonly behaviour: TenantBehaviour
 }
 
 /** 10 requests a second to a tenant, all endpoints together. */
@@ -44,7 +49,8 @@ export function createCortexSite(options: CortexOptions): Site {
     tenant: options.tenantName,
     find: (method, path) => {
       const found = endpoints.get(`${method} ${path}`) ?? unknown
-      return { ...found, answer: (call) => guarded(call, found.answer) }
+      const answer = (call: Call) => refusalOf(options.behaviour, found.name) ?? found.answer(call)
+      return { ...found, answer: (call) => guarded(call, answer) }
     },
     statusAnswer: (answer) => statusAnswer(answer),
     // Keys, not tokens: there is nothing to expire.
@@ -75,7 +81,7 @@ function routes(options: CortexOptions): Map<string, Endpoint> {
     ['GET /api_keys/validate', validate],
     [
       `POST ${v1}/api_keys/get_api_keys`,
-      endpointOf('api-keys.list', [], () => json(200, keyList(options.key))),
+      endpointOf('api-keys.list', [], () => keyList(options.key)),
     ],
     [
       `GET ${v1}/healthcheck`,
@@ -83,7 +89,7 @@ function routes(options: CortexOptions): Map<string, Endpoint> {
     ],
     [
       `POST ${v1}/system/get_tenant_info`,
-      endpointOf('tenant-info', [], () => json(200, tenantInfo(options.tenantName))),
+      endpointOf('tenant-info', [], () => tenantInfo(options.tenantName, options.behaviour)),
     ],
     [
       `POST ${v1}/endpoints/get_endpoint`,
@@ -99,6 +105,7 @@ function routes(options: CortexOptions): Map<string, Endpoint> {
       `GET ${v1}/assets/schema`,
       endpointOf('cloud.assets-schema', [], () => assetSchema(options.dialect)),
     ],
+    ...tokenRoutes(options),
     [
       `POST ${v1}/xql/start_xql_query`,
       endpointOf('xql.start', ['empty', 'missing-rows'], xql.start),
@@ -110,33 +117,30 @@ function routes(options: CortexOptions): Map<string, Endpoint> {
   ])
 }
 
-/** The one key of the tenant, without its secret. */
-const keyList = ({ apiKeyId, securityLevel, endsMs }: ApiKey) => ({
-  reply: {
-    DATA: [
-      {
-        id: apiKeyId,
-        creation_time: 1_740_000_000_000,
-        user_name: 'Simulated Reader',
-        roles: ['Viewer'],
-        security_level: securityLevel.toUpperCase(),
-        comment: '',
-        expiration: endsMs,
-      },
+/** Listings that are paged by token, and what belongs to them. */
+function tokenRoutes(options: CortexOptions): [string, Endpoint][] {
+  const { world, tenant, limits, behaviour, tenantName } = options
+  const pager = createTokenPager({ ...behaviour, tenantName, spanMax: limits.tokenPages })
+  const xpanse = createXpanse(world, tenant, behaviour, pager)
+  const v1 = '/public_api/v1'
+  return [
+    [
+      `POST ${v1}/assets/get_assets_internet_exposure`,
+      endpointOf('xpanse.assets', ROW_FAULTS, xpanse.assets),
     ],
-    FILTER_COUNT: 1,
-    TOTAL_COUNT: 1,
-  },
-})
-
-/** Ends of licences come in three forms: 0, a number, a text. */
-const tenantInfo = (name: string) => ({
-  reply: {
-    tenant_name: name,
-    xsiam_premium_expiration: 1_900_000_000_000,
-    purchased_xsiam_premium: 1,
-    host_insights_expiration: 'Nov 7th 2035 07:59:59',
-    enabled_host_insights: 1,
-    forensics_expiration: 0,
-  },
-})
+    [
+      `POST ${v1}/assets/get_external_services`,
+      endpointOf('xpanse.services', ROW_FAULTS, xpanse.services),
+    ],
+    [
+      `POST ${v1}/assets/get_external_service`,
+      endpointOf('xpanse.service-details', ROW_FAULTS, xpanse.serviceDetails),
+    ],
+    [
+      'POST /public_api/uvem/v1/get_vulnerabilities',
+      endpointOf('cloud.vulnerabilities', ROW_FAULTS, (call) =>
+        getVulnerabilities(world, pager, call),
+      ),
+    ],
+  ]
+}
