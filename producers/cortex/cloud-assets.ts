@@ -9,9 +9,10 @@ import {
   pullByOffset,
 } from '../../runtime/offset-listing.ts'
 import type { CortexClient } from './client.ts'
+import { CLOUD_LICENCES, type Probe, availability } from './licence.ts'
 import { memberAt, windowPage } from './window-page.ts'
 
-export const ASSETS_PATH = '/public_api/v1/assets'
+const ASSETS_PATH = '/public_api/v1/assets'
 const SCHEMA_PATH = '/public_api/v1/assets/schema'
 const PAGE_SIZE = 1_000
 const PAGES_MAX = 2_000
@@ -31,7 +32,7 @@ const WANTED_FIELDS = [
 const SAFE_FIELDS = ['xdm.host.ipv4_addresses'] as const
 
 /** `request_data` of the window, sorted by what never changes. */
-export const assetsWindow = (
+const assetsWindow = (
   from: number,
   to: number,
   fields: readonly string[] = SAFE_FIELDS,
@@ -42,6 +43,12 @@ export const assetsWindow = (
   search_to: to,
 })
 
+export const assetsProbe: Probe = {
+  step: 'read cloud assets',
+  path: ASSETS_PATH,
+  data: assetsWindow(0, 1),
+}
+
 /** `{"reply":{"data":[{"xdm.asset.id":"..."}],"metadata":{"filter_count":1,"total_count":915}}}` */
 export const cloudAssets: Source<CortexClient, OffsetCheckpoint> = {
   vendor: 'cortex',
@@ -50,6 +57,7 @@ export const cloudAssets: Source<CortexClient, OffsetCheckpoint> = {
   kind: 'SNAPSHOT',
   entities: 'assets',
   checkpoint: offsetCheckpoint,
+  available: availability('cloud.assets', CLOUD_LICENCES, assetsProbe),
   async *pull(client, from, context) {
     const fields = await onDemandFields(client, context)
     const listing = {

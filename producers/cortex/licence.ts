@@ -1,6 +1,6 @@
 // What a tenant has bought: the licences it tells of, and a probe of each stream's endpoint.
 import { PipelineError } from '../../contracts/errors.ts'
-import type { PullContext, Source } from '../../contracts/ports.ts'
+import type { Source } from '../../contracts/ports.ts'
 import { isObject } from '../../runtime/offset-listing.ts'
 import type { CortexClient } from './client.ts'
 import { reportKeyEnd } from './key-end.ts'

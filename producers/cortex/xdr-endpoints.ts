@@ -7,20 +7,27 @@ import {
   pullByOffset,
 } from '../../runtime/offset-listing.ts'
 import type { CortexClient } from './client.ts'
+import { ENDPOINT_LICENCES, type Probe, availability } from './licence.ts'
 import { windowPage } from './window-page.ts'
 
-export const ENDPOINTS_PATH = '/public_api/v1/endpoints/get_endpoint/'
+const ENDPOINTS_PATH = '/public_api/v1/endpoints/get_endpoint/'
 /** The vendor's largest window; a larger one is a 500. */
 const PAGE_SIZE = 100
 const PAGES_MAX = 10_000
 
 /** `request_data` of the window. The order is by what never changes, upper-case as documented. */
-export const endpointsWindow = (from: number, to: number): Readonly<Record<string, unknown>> => ({
+const endpointsWindow = (from: number, to: number): Readonly<Record<string, unknown>> => ({
   filters: [],
   search_from: from,
   search_to: to,
   sort: { field: 'endpoint_id', keyword: 'ASC' },
 })
+
+export const endpointsProbe: Probe = {
+  step: 'read endpoints',
+  path: ENDPOINTS_PATH,
+  data: endpointsWindow(0, 1),
+}
 
 /**
  * `{"reply":{"total_count":1,"result_count":1,"endpoints":[{"endpoint_id":"..."}]}}`; `total_count`
@@ -33,6 +40,7 @@ export const xdrEndpoints: Source<CortexClient, OffsetCheckpoint> = {
   kind: 'SNAPSHOT',
   entities: 'assets',
   checkpoint: offsetCheckpoint,
+  available: availability('xdr.endpoints', ENDPOINT_LICENCES, endpointsProbe),
   async *pull(client, from, context) {
     const listing = {
       endpoint: ENDPOINTS_PATH,

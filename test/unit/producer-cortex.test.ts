@@ -174,7 +174,10 @@ describe('the check', () => {
     expect(await cortexConnector.check(client)).toEqual([
       { step: 'validate the key', error: null },
       { step: 'read endpoints', error: null },
+      { step: 'read Xpanse assets', error: null },
+      { step: 'read Xpanse services', error: null },
       { step: 'read the XQL quota', error: null },
+      { step: 'read the CVE dictionary', error: null },
     ])
   })
 
