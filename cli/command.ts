@@ -4,7 +4,15 @@ import { PipelineError } from '../contracts/errors.ts'
 import { configFile, readConfig } from '../runtime/config.ts'
 import { type ExposureConfig, exposureConfig } from './config.ts'
 
-export const COMMANDS = ['start', 'run', 'check', 'topics apply', 'schemas apply', 'tail'] as const
+export const COMMANDS = [
+  'start',
+  'run',
+  'check',
+  'topics apply',
+  'schemas apply',
+  'tail',
+  'simulate',
+] as const
 export type Command = (typeof COMMANDS)[number]
 
 /** The call itself was wrong: exit code 2. */

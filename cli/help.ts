@@ -12,6 +12,7 @@ export const HELP = `exposure - assets and CVE findings of Prisma Cloud and Cort
   topics apply     create the topics, mend their settings, refuse another partition count
   schemas apply    register the Avro schemas with FULL_TRANSITIVE compatibility
   tail TOPIC       print the records of a topic as JSON lines
+  simulate [list]  the vendors' APIs on this machine, with something going wrong by name
 
   exposure COMMAND --help   what one command does, its options and exit codes
   --config FILE             default: EXPOSURE_CONFIG, else ./exposure.yaml
@@ -62,6 +63,17 @@ name, or one of ours without the prefix (exposure.findings). Committed records o
   --from-end   only what arrives from now on (implies --follow)
   --limit N    stop after N records
   --follow     go on until stopped
+`,
+  simulate: `exposure simulate [--estate N] [--seed N] [--scenario NAME]
+exposure simulate list
+
+Starts the simulated vendors (one Prisma Cloud, two Cortex tenants) and prints one line of JSON:
+addresses, made-up keys, and the control server. Runs until SIGINT or SIGTERM.
+\`list\` explains every scenario, and how the run of each stream that can meet it must end.
+
+  --estate N       machines, default 10000
+  --seed N         the same seed gives the same estate and the same bytes, default 1
+  --scenario NAME  what goes wrong
 `,
 }
 

@@ -6,6 +6,7 @@ import { applySchemas, applyTopics } from './apply.ts'
 import { check } from './check.ts'
 import { HELP, helpOf } from './help.ts'
 import { run } from './run.ts'
+import { simulate } from './simulate.ts'
 import { start } from './start.ts'
 import { tail } from './tail.ts'
 
@@ -20,6 +21,7 @@ const RUNNERS: Record<Command, (args: readonly string[]) => Promise<number>> = {
   'topics apply': applyTopics,
   'schemas apply': applySchemas,
   tail,
+  simulate,
 }
 
 function find(args: readonly string[]): { command: Command; rest: readonly string[] } {
