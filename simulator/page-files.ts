@@ -10,6 +10,9 @@ const PLACES: readonly (readonly string[])[] = [
   ['reply', 'endpoints'],
   ['reply', 'data'],
   ['reply', 'results', 'data'],
+  ['reply', 'DATA'],
+  ['reply', 'issues'],
+  ['reply', 'incidents'],
   ['reply', 'assets_internet_exposure'],
   ['reply', 'external_services'],
   ['reply', 'vulnerabilities'],
@@ -38,6 +41,9 @@ const ID_FIELDS: Readonly<Record<StreamName, string>> = {
   'xpanse.assets': 'asm_ids',
   'xpanse.services': 'service_id',
   'cloud.vulnerabilities': 'vulnerability_id',
+  'xdr.findings': 'endpoint_id',
+  'cloud.issues': 'id',
+  'xdr.incidents': 'incident_id',
 }
 
 export type PageFiles = ReadonlyMap<StreamName, readonly Row[]>

@@ -4,6 +4,11 @@ import { type ControlActions, startControl } from './control.ts'
 import type { AssetDialect } from './cortex/assets.ts'
 import type { ApiKey, SecurityLevel } from './cortex/auth.ts'
 import { createCortexSite } from './cortex/site.ts'
+import {
+  FINDINGS_BEHAVIOUR,
+  type FindingsBehaviour,
+  type FindingsBehaviours,
+} from './cortex/xql-behaviour.ts'
 import { TENANT_BEHAVIOUR, type TenantBehaviour, isShown } from './cortex/tenant.ts'
 import type { Overlap } from './cspm-truth.ts'
 import { MACHINES_MAX, createEstate, uuid } from './estate.ts'
@@ -47,6 +52,8 @@ export type SimulatorOptions = {
   readonly cspm?: Partial<CspmBehaviour>
   /** Licences and role of each Cortex tenant, and how it answers where that is not known. */
   readonly cortexTenants?: readonly [Partial<TenantBehaviour>, Partial<TenantBehaviour>]
+  /** How each Cortex tenant tells weaknesses: datasets, quota, issues, incidents. */
+  readonly cortexFindings?: readonly [Partial<FindingsBehaviour>, Partial<FindingsBehaviour>]
 }
 
 export type PrismaAccess = {
@@ -101,7 +108,10 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
   const ports = [options.prismaPort ?? 0, ...(options.cortexPorts ?? [0, 0])]
   const actions = {
     truth: (overlap?: Overlap) =>
-      shownTruth(truthOf(estate, tenants, new Set(files.keys()), overlap), options),
+      shownTruth(
+        truthOf(estate, tenants, new Set(files.keys()), overlap, findingsOf(options)),
+        options,
+      ),
     faults,
     evolve: (steps: number = 1) => {
       if (!Number.isInteger(steps) || steps < 1 || steps > STEPS_MAX) {
@@ -214,6 +224,11 @@ function shownTruth(truth: Truth, options: SimulatorOptions): Truth {
   }
 }
 
+const findingsOf = ({ cortexFindings = [{}, {}] }: SimulatorOptions): FindingsBehaviours => [
+  { ...FINDINGS_BEHAVIOUR, ...cortexFindings[0] },
+  { ...FINDINGS_BEHAVIOUR, ...cortexFindings[1] },
+]
+
 function createSites(options: SimulatorOptions, world: World, keys: Keys): Site[] {
   const limits = { ...PAGE_LIMITS, ...options.pageLimits }
   const rateLimits = options.rateLimits ?? true
@@ -237,6 +252,7 @@ function createSites(options: SimulatorOptions, world: World, keys: Keys): Site[
       xqlPendingPolls: options.xqlPendingPolls ?? XQL_PENDING_POLLS,
       rateLimits,
       behaviour: behaviourOf(options, tenant),
+      findings: findingsOf(options)[tenant],
     }),
   )
   return [prisma, ...cortex]

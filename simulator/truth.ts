@@ -1,6 +1,11 @@
 // What a connector must end up knowing: told from the estate, never from what the API answered.
 import { type Overlap, cspmTruth } from './cspm-truth.ts'
 import { type Estate, type Machine, gatewayIp } from './estate.ts'
+import {
+  FINDINGS_BEHAVIOUR,
+  type FindingsBehaviours,
+  cortexFindingsTruth,
+} from './cortex/xql-behaviour.ts'
 import { cloudEntity, factsOf } from './truth-facts.ts'
 import { workloadTruth } from './workload-truth.ts'
 import { type TrueVulnerability, dictionaryTruth, xpanseTruth } from './xpanse-truth.ts'
@@ -23,6 +28,9 @@ export const STREAMS = [
   'cloud.assets',
   'cloud.findings',
   'cloud.vulnerabilities',
+  'xdr.findings',
+  'cloud.issues',
+  'xdr.incidents',
 ] as const
 export type StreamName = (typeof STREAMS)[number]
 export type Product =
@@ -99,13 +107,14 @@ export type Tenants = {
 
 /**
  * The truth of `estate`, without the streams in `hidden` (those served from files). `overlap` as the
- * connection is configured.
+ * connection is configured; `cortex` as its tenants tell weaknesses.
  */
 export function truthOf(
   estate: Estate,
   tenants: Tenants,
   hidden: ReadonlySet<string>,
   overlap: Overlap = 'drop',
+  cortex: FindingsBehaviours = [FINDINGS_BEHAVIOUR, FINDINGS_BEHAVIOUR],
 ): Truth {
   const assets: TrueAsset[] = []
   const findings: TrueFinding[] = []
@@ -113,6 +122,7 @@ export function truthOf(
     assets.push(...assetsOf(machine, tenants))
     findings.push(...findingsOf(machine, tenants))
   }
+  findings.push(...cortexFindingsTruth(estate, tenants.cortex, cortex))
   const workloads = workloadTruth(estate, tenants.prisma)
   assets.push(...workloads.assets)
   findings.push(...workloads.findings)
@@ -192,29 +202,17 @@ function assetsOf(machine: Machine, tenants: Tenants): TrueAsset[] {
 }
 
 function findingsOf(machine: Machine, tenants: Tenants): TrueFinding[] {
-  const open = machine.exposures.filter((e) => e.open)
-  const compute = machine.inCompute ? open.filter((e) => e.inCompute) : []
-  const cortex = inCortexFindings(machine) ? open.filter((e) => e.inCortex) : []
-  const tenant = machine.tenant === null ? '' : tenants.cortex[machine.tenant]
-  return [
-    ...compute.map((e): TrueFinding => ({
+  if (!machine.inCompute) return []
+  return machine.exposures
+    .filter((e) => e.open && e.inCompute)
+    .map((e) => ({
       product: 'prisma-compute',
       tenant: tenants.prisma,
       stream: 'compute.hosts',
       assetNativeId: computeNativeId(machine),
       ...factsOf(machine, e),
-    })),
-    ...cortex.map((e): TrueFinding => ({
-      product: 'cortex-cloud',
-      tenant,
-      stream: 'cloud.findings',
-      assetNativeId: machine.cloudAssetId,
-      ...factsOf(machine, e),
-    })),
-  ]
+    }))
 }
 
 /** Compute's native id in exposure events: kind and `_id`, as hosts and images share one space. */
 const computeNativeId = (machine: Machine): string => `host|${machine.hostname}`
-const inCortexFindings = (machine: Machine): boolean =>
-  machine.tenant !== null && machine.inInventory

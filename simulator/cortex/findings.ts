@@ -93,7 +93,12 @@ function normalizedFields(
 }
 
 /** Null where the type has no package URL. */
-function purlOf(type: PackageType, distro: string, name: string, version: string): string | null {
+export function purlOf(
+  type: PackageType,
+  distro: string,
+  name: string,
+  version: string,
+): string | null {
   switch (type) {
     case 'os':
       return null

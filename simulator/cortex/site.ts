@@ -9,10 +9,13 @@ import { statusAnswer, tooManyRequests, unauthorized, waitress } from './answers
 import { type AssetDialect, assetSchema, getAssets } from './assets.ts'
 import { type ApiKey, createKeyCheck, otherLevel } from './auth.ts'
 import { getEndpoint } from './endpoints.ts'
+import { getIncidentExtraData, getIncidents } from './incidents.ts'
+import { searchIssues } from './issues.ts'
 import { type TenantBehaviour, keyList, refusalOf, tenantInfo } from './tenant.ts'
 import { createTokenPager } from './tokens.ts'
 import { getVulnerabilities } from './uvem.ts'
 import { createXpanse } from './xpanse.ts'
+import type { FindingsBehaviour } from './xql-behaviour.ts'
 import { createXql } from './xql.ts'
 
 export type CortexOptions = {
@@ -25,6 +28,7 @@ export type CortexOptions = {
   readonly xqlPendingPolls: number
   readonly rateLimits: boolean
   readonly behaviour: TenantBehaviour
+  readonly findings: FindingsBehaviour
 }
 
 /** 10 requests a second to a tenant, all endpoints together. */
@@ -72,6 +76,7 @@ function routes(options: CortexOptions): Map<string, Endpoint> {
     tenantName: options.tenantName,
     pendingPolls: options.xqlPendingPolls,
     inlineRowsMax: limits.xqlInline,
+    behaviour: options.findings,
   })
   const assets = { spanMax: limits.cloudAssets, dialect: options.dialect }
   const validate = endpointOf('api-keys.validate', [], () => json(200, true))
@@ -106,6 +111,7 @@ function routes(options: CortexOptions): Map<string, Endpoint> {
       endpointOf('cloud.assets-schema', [], () => assetSchema(options.dialect)),
     ],
     ...tokenRoutes(options),
+    ...issueRoutes(options),
     [
       `POST ${v1}/xql/start_xql_query`,
       endpointOf('xql.start', ['empty', 'missing-rows'], xql.start),
@@ -115,6 +121,28 @@ function routes(options: CortexOptions): Map<string, Endpoint> {
     [`POST ${v1}/xql/get_quota`, endpointOf('xql.quota', [], xql.quota)],
     [`POST ${v1}/xql/get_datasets`, endpointOf('xql.datasets', [], xql.datasets)],
   ])
+}
+
+/** What weaknesses lead to: issues, and incidents of tenants that have none. */
+function issueRoutes({ world, tenant, findings }: CortexOptions): [string, Endpoint][] {
+  const { issues, restrictedIncidents } = findings
+  const v1 = '/public_api/v1'
+  const incidents = endpointOf('xdr.incidents', ROW_FAULTS, (call) =>
+    getIncidents(world, tenant, restrictedIncidents, call),
+  )
+  const details = endpointOf('xdr.incident-details', [], (call) =>
+    getIncidentExtraData(world, tenant, call),
+  )
+  const routes: [string, Endpoint][] = [
+    [`POST ${v1}/incidents/get_incidents`, incidents],
+    [`POST ${v1}/incidents/get_incident_extra_data`, details],
+  ]
+  // Older tenants answer as for any unknown path.
+  if (issues === 'absent') return routes
+  const search = endpointOf('cloud.issues', ROW_FAULTS, (call) =>
+    searchIssues(world, tenant, issues, call),
+  )
+  return [...routes, [`POST ${v1}/issue/search`, search]]
 }
 
 /** Listings that are paged by token, and what belongs to them. */

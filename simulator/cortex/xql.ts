@@ -12,12 +12,14 @@ import {
   invalidJson,
   notFound,
   replyError,
+  statusAnswer,
   waitress,
   xqlError,
 } from './answers.ts'
-import { findingRows } from './findings.ts'
 import { type RequestData, requestData } from './request.ts'
+import type { FindingsBehaviour } from './xql-behaviour.ts'
 import { parseXql, runXql } from './xql-query.ts'
+import { datasetRows } from './xql-rows.ts'
 
 export type XqlOptions = {
   readonly world: World
@@ -26,6 +28,7 @@ export type XqlOptions = {
   /** Results asked for before a query is done. */
   readonly pendingPolls: number
   readonly inlineRowsMax: number
+  readonly behaviour: FindingsBehaviour
 }
 
 export type Xql = {
@@ -52,7 +55,6 @@ const RUNNING_MS_MAX = 60_000
 const QUERIES_MAX = 100
 const RESULT_ROWS_MAX = 1_000_000
 const STREAM_BLOCK_BYTES = 64 * 1024
-const QUOTA_UNITS = 5
 const COST_UNITS = 0.0016
 
 const startSchema = z.looseObject({ query: z.string().min(1) })
@@ -70,7 +72,8 @@ const streamSchema = z.looseObject({
 export function createXql(options: XqlOptions): Xql {
   const queries = new Map<string, Query>()
   const use = { started: 0, rejected: 0 }
-  const remaining = () => Math.max(0, QUOTA_UNITS - use.started * COST_UNITS)
+  const { datasets, quotaUnits } = options.behaviour
+  const remaining = () => Math.max(0, quotaUnits - use.started * COST_UNITS)
   const running = (nowMs: number) =>
     [...queries.values()].filter((q) => q.pollsLeft > 0 && nowMs - q.startedMs < RUNNING_MS_MAX)
   return {
@@ -80,6 +83,7 @@ export function createXql(options: XqlOptions): Xql {
           use.rejected += 1
           return tooManyQueries(use, remaining())
         }
+        if (remaining() === 0) return statusAnswer('quota-exhausted')
         use.started += 1
         return start(options, queries, use.started, query, call)
       }),
@@ -94,7 +98,7 @@ export function createXql(options: XqlOptions): Xql {
     quota: () =>
       json(200, {
         reply: {
-          license_quota: QUOTA_UNITS,
+          license_quota: quotaUnits,
           additional_purchased_quota: 0,
           used_quota: use.started * COST_UNITS,
           eval_quota: 0,
@@ -105,7 +109,7 @@ export function createXql(options: XqlOptions): Xql {
           max_daily_concurrent_active_query_count: PARALLEL_MAX,
         },
       }),
-    datasets: () => json(200, { reply: ['findings', 'xdr_data'].map(datasetRow) }),
+    datasets: () => json(200, { reply: [...datasets, 'xdr_data'].map(datasetRow) }),
   }
 }
 
@@ -144,12 +148,15 @@ function start(
   let declared: number
   try {
     const query = parseXql(text)
-    if (query.dataset !== 'findings' && query.dataset !== 'xdr_data') {
+    const { datasets } = options.behaviour
+    if (query.dataset !== 'xdr_data' && !datasets.some((name) => name === query.dataset)) {
       return xqlError(`Dataset ${query.dataset} does not exist`)
     }
-    const all = query.dataset === 'findings' ? findingRows(options.world, options.tenant) : []
+    const all = datasetRows(options.world, options.tenant, query.dataset, datasets)
     const shown = shownRows(all, call.fault)
-    rows = runXql(query, shown.rows, options.world.files.has('cloud.findings'))
+    const { files } = options.world
+    const fixed = query.dataset === 'va_endpoints' ? 'xdr.findings' : 'cloud.findings'
+    rows = runXql(query, shown.rows, files.has(fixed))
     declared = rows.length + shown.declared - shown.rows.length
   } catch (error) {
     if (!(error instanceof PipelineError)) throw error
@@ -183,9 +190,11 @@ function results(
     return json(200, { reply: { status: 'PENDING' } })
   }
   query.pollsLeft = 0
+  const { ending } = options.behaviour
+  if (ending === 'FAIL') return json(200, { reply: failedQuery(remaining) })
   const shown = shownRows(query.rows, call.fault)
   const reply = {
-    status: 'SUCCESS',
+    status: ending,
     query_cost_charged: { [options.tenantName]: COST_UNITS },
     remaining_quota: remaining,
   }
@@ -208,6 +217,18 @@ function results(
     body: jsonAround(value, pageRows(rows, call.fault)),
   }
 }
+
+/** A query that began and failed: what the parser says stands as text in the error. */
+const failedQuery = (remaining: number) => ({
+  status: 'FAIL',
+  number_of_results: 0,
+  remaining_quota: remaining,
+  error: JSON.stringify({
+    line: 1,
+    column: 19,
+    message: "no viable alternative at input 'dataset'",
+  }),
+})
 
 /** NDJSON in chunks; gzipped here when asked for, and once more in transport when accepted. */
 function stream(rows: readonly Row[], data: z.infer<typeof streamSchema>): Answer {

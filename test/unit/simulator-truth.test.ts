@@ -1,5 +1,6 @@
 // The truth equals what a naive full listing shows; seeds decide everything; steps change it.
 import { describe, expect, it } from 'vitest'
+import { withoutField } from '../../simulator/rows.ts'
 import type { Simulator } from '../../simulator/simulator.ts'
 import type { TrueFinding, Truth } from '../../simulator/truth.ts'
 import {
@@ -194,7 +195,9 @@ const STREAMS = new Set<string>([
 ])
 const ofStreams = (truth: Truth) => ({
   assets: truth.assets.filter((a) => STREAMS.has(a.stream)),
-  findings: truth.findings.filter((f) => STREAMS.has(f.stream)),
+  findings: truth.findings
+    .filter((f) => STREAMS.has(f.stream))
+    .map((finding) => withoutField(finding, 'alsoIn')),
 })
 const ordered = (truth: Truth) => ({
   assets: sorted(ofStreams(truth).assets),
