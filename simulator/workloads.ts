@@ -205,7 +205,8 @@ function functionIds(provider: Provider, accountId: string, region: string, name
     return { id: `${arn}:$LATEST`, resourceId: arn }
   }
   if (provider === 'azure') {
-    const id = `/subscriptions/${accountId}/resourceGroups/rg-Main/providers/Microsoft.Web/sites/${name}`
+    const group = `/subscriptions/${accountId}/resourceGroups/rg-Main`
+    const id = `${group}/providers/Microsoft.Web/sites/${name}`
     return { id, resourceId: id.toLowerCase() }
   }
   return { id: `${accountId}-${region}-${name}`, resourceId: null }

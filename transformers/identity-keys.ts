@@ -14,6 +14,8 @@ export type Identity = {
   readonly resourceId: string | null
   /** `sha256:…` of a container image's manifest. */
   readonly imageDigest: string | null
+  /** `sha256:…` of a container image's configuration; absent: no image. */
+  readonly imageId?: string | null
   /** Cortex agent id. */
   readonly agentId: string | null
   readonly hostnames: readonly string[]
@@ -32,6 +34,7 @@ export function correlationKeysOf(identity: Identity): CorrelationKey[] {
   const strong: [string, string | null | undefined][] = [
     ['cloud_instance_id', instanceKeys.find((key) => key !== null)],
     ['image_digest', identity.imageDigest],
+    ['image_id', identity.imageId],
     ['cloud_resource_id', resourceKeyOf(identity.resourceId)],
     ['agent_id', identity.agentId === null ? null : `cortex:${identity.agentId}`],
   ]

@@ -2,13 +2,31 @@
 import type { Transformer } from '../contracts/ports.ts'
 import { cloudAssets } from './cortex/cloud-assets.ts'
 import { cloudFindings } from './cortex/cloud-findings.ts'
+import { cloudVulnerabilities } from './cortex/cloud-vulnerabilities.ts'
 import { xdrEndpoints } from './cortex/xdr-endpoints.ts'
+import { xpanseAssets } from './cortex/xpanse-assets.ts'
+import { xpanseServices } from './cortex/xpanse-services.ts'
+import { computeCloudVms } from './prisma-cloud/compute-cloud-vms.ts'
+import { computeContainers } from './prisma-cloud/compute-containers.ts'
 import { computeHosts } from './prisma-cloud/compute-hosts.ts'
+import { computeImages } from './prisma-cloud/compute-images.ts'
+import { computeRegistry } from './prisma-cloud/compute-registry.ts'
+import { computeServerless } from './prisma-cloud/compute-serverless.ts'
+import { computeVms } from './prisma-cloud/compute-vms.ts'
 
 /** One per stream, found by vendor and stream of a raw record. */
 export const TRANSFORMERS: readonly Transformer[] = [
   computeHosts,
+  computeImages,
+  computeRegistry,
+  computeVms,
+  computeServerless,
+  computeContainers,
+  computeCloudVms,
   xdrEndpoints,
   cloudAssets,
   cloudFindings,
+  xpanseAssets,
+  xpanseServices,
+  cloudVulnerabilities,
 ]

@@ -7,6 +7,11 @@ import { expectValid, observe, observeBytes } from '../support/transform.ts'
 
 type Json = Record<string, unknown>
 
+const SCAN = [
+  '_id type scanTime firstScanTime distro osDistro cloudMetadata labels externalLabels riskFactors',
+  'vulnerabilities vulnerabilitiesCount vulnerabilityDistribution packages cve title cvss status',
+  'packageName packageVersion functionLayer provider accountID region image name key value',
+]
 /** Names that our transformers read, so that garbage lands where it hurts. */
 const FIELDS: Readonly<Record<string, readonly string[]>> = {
   'compute.hosts': [
@@ -15,6 +20,19 @@ const FIELDS: Readonly<Record<string, readonly string[]>> = {
     'vulnerabilityDistribution packages applications vulnerabilities agentless err',
     'cve title severity cvss vecStr status packageName packageVersion published exploits exploit',
     'provider accountID resourceID vmID name version path pkgs pkgsType key value ip',
+  ],
+  'compute.images': [...SCAN, 'id repoTag tags repoDigests registry repo tag digest hosts cluster'],
+  'compute.registry': [...SCAN, 'id repoTag tags repoDigests registry repo tag digest namespaces'],
+  'compute.vms': [...SCAN, 'vmImageID hostname'],
+  'compute.serverless': [...SCAN, 'functionTags resourceURL envvars version'],
+  'compute.containers': [
+    '_id scanTime collections info name image imageName imageID cluster namespace labels',
+    'externalLabels cloudMetadata networkSettings network networks ports ipAddress macAddress',
+    'host hostPort hostIP startTime processes key value provider accountID',
+  ],
+  'compute.cloud-vms': [
+    '_id hostname fqdn name provider accountID region arn awsVPCID awsSubnetID imageID os osInfo',
+    'distro version fullName architecture hasDefender createdAt timestamp tags key value',
   ],
   'xdr.endpoints': [
     'endpoint_id endpoint_name endpoint_status os_type ip ipv6 public_ip mac_address users domain',

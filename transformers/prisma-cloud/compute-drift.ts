@@ -1,4 +1,5 @@
-// What is known of a scan result of Prisma Cloud Compute: hosts, images and registry have one shape.
+// What is known of the records of Prisma Cloud Compute. Hosts, images and VM images have one shape,
+// and functions the same with fields of their own.
 import { type Fields, defineRecord, each } from '../drift.ts'
 
 const label: Fields = each('string', 'key value sourceType sourceName timestamp')
@@ -28,73 +29,158 @@ const software: Fields = {
   ...each('array', 'binaryIdx binaryPkgs files symbols'),
 }
 
+const cloudMetadata: Fields = {
+  ...each(
+    'string',
+    `accountID awsExecutionEnv image name ociTenantID provider region resourceID resourceURL type
+     vmID vmImageID`,
+  ),
+  ...each('object', 'azure gcp'),
+  labels: [label],
+}
+
+const scanFields: Fields = {
+  ...each(
+    'string',
+    `_id additionalDistroReleaseData aisUUID baseImage clusterType creationTime csaDisplayHostname
+     distro ecsClusterName err firstScanTime hostname id k8sClusterAddr malwareAnalyzedTime osDistro
+     osDistroRelease osDistroVersion pushTime registryNamespace registryType scanBuildDate scanTime
+     scanVersion topLayer trustStatus type underlyingDistro underlyingDistroRelease`,
+  ),
+  ...each(
+    'number',
+    `caasSpecReferencesTotal complianceIssuesCount complianceRiskScore errCode pullDuration
+     scanDuration scanID vulnerabilitiesCount vulnerabilityRiskScore`,
+  ),
+  ...each(
+    'boolean',
+    `agentless appEmbedded compressed csa csaWindows hostRuntimeEnabled isARM64
+     missingDistroVulnCoverage packageCorrelationDone packageManager redHatNonRPMImage stopped
+     twistlockImage`,
+  ),
+  ...each(
+    'array',
+    `Secrets binaries caasSpecReferencesLaunchTypes caasSpecReferencesServiceTypes clusters
+     collections complianceIssues files foundSecrets history instances labels layers namespaces
+     registryTags repoDigests rhelRepos rhelReposRelativeURLs startupBinaries tags`,
+  ),
+  ...each(
+    'object',
+    `allCompliance complianceDistribution firewallProtection hosts image installedProducts repoTag
+     riskFactors secretScanMetrics trustResult vulnerabilityDistribution wildFireUsage`,
+  ),
+  compressedLayerTimes: 'object|array',
+  applications: [software],
+  packages: [{ pkgsType: 'string', pkgs: [software] }],
+  vulnerabilities: [vulnerability],
+  externalLabels: [label],
+  hostDevices: [each('string', 'name ip')],
+  cloudMetadata,
+}
+
+const scanValues = {
+  type: ['host', 'agentlessHost', 'vm', 'image', 'ciImage', 'registry', 'container'],
+  'cloudMetadata.provider': ['aws', 'azure', 'gcp', 'alibaba', 'oci', 'ibm', 'others'],
+  // Normalised, and the words of distributions where it is not.
+  'vulnerabilities[].severity': [
+    'critical',
+    'high',
+    'medium',
+    'low',
+    'important',
+    'moderate',
+    'negligible',
+    'unimportant',
+    'unassigned',
+    'not yet assigned',
+  ],
+  'vulnerabilities[].exploits[].kind': ['poc', 'in-the-wild'],
+}
+
 /**
  * `shared.ImageScanResult`.
  * @see https://pan.dev/prisma-cloud/api/cwpp/get-hosts/ (read 2026-11)
  */
-export const scanResultDrift = defineRecord({
+export const scanResultDrift = defineRecord({ fields: scanFields, values: scanValues })
+
+/**
+ * `serverless.FunctionInfo`.
+ * @see https://pan.dev/prisma-cloud/api/cwpp/get-serverless/ (read 2026-11)
+ */
+export const functionDrift = defineRecord({
+  fields: {
+    ...scanFields,
+    ...each(
+      'string',
+      `accountID applicationName architecture cloudControllerAddress defenderLayerARN description
+       environment handler hash lastModified name platform provider region resourceGroupName role
+       runtime scannerVersion status version`,
+    ),
+    ...each('number', 'invocations memory timeout'),
+    defended: 'boolean',
+    envvars: 'array',
+    functionLayers: [each('string', 'id name version')],
+    functionTags: [label],
+  },
+  values: { ...scanValues, type: [...scanValues.type, 'serverlessScan', 'ciServerless', 'tas'] },
+})
+
+const port: Fields = {
+  ...each('number', 'container host hostPort'),
+  ...each('boolean', 'listening nat'),
+  containerPort: 'string|number',
+  hostIP: 'string',
+}
+
+/**
+ * `shared.ContainerScanResult`.
+ * @see https://pan.dev/prisma-cloud/api/cwpp/get-containers/ (read 2026-11)
+ */
+export const containerDrift = defineRecord({
+  fields: {
+    ...each('string', '_id hostname scanTime'),
+    ...each('boolean', 'agentless ais csa runtimeEnabled'),
+    agentlessScanID: 'number',
+    collections: 'array',
+    firewallProtection: 'object',
+    info: {
+      ...each(
+        'string',
+        `app cluster clusterType id image imageID imageName name namespace profileID startTime`,
+      ),
+      ...each('number', 'complianceIssuesCount complianceRiskScore sizeBytes'),
+      ...each('array', 'complianceIssues labels processes'),
+      ...each('object', 'allCompliance complianceDistribution installedProducts'),
+      infra: 'boolean',
+      cloudMetadata,
+      externalLabels: [label],
+      network: { ports: [port] },
+      networkSettings: {
+        ...each('string', 'ipAddress macAddress'),
+        networks: [each('string', 'ipAddress macAddress name')],
+        ports: [port],
+      },
+    },
+  },
+})
+
+/**
+ * `types.DiscoveredVM`.
+ * @see https://pan.dev/prisma-cloud/api/cwpp/get-cloud-discovery-vms/ (read 2026-11)
+ */
+export const discoveredVmDrift = defineRecord({
   fields: {
     ...each(
       'string',
-      `_id additionalDistroReleaseData aisUUID baseImage clusterType creationTime csaDisplayHostname
-       distro ecsClusterName err firstScanTime hostname id k8sClusterAddr malwareAnalyzedTime osDistro
-       osDistroRelease osDistroVersion pushTime registryNamespace registryType scanBuildDate scanTime
-       scanVersion topLayer trustStatus type underlyingDistro underlyingDistroRelease`,
+      `_id accountID architecture arn awsSubnetID awsVPCID cluster createdAt fqdn hostname imageID
+       imageName name os provider region timestamp`,
     ),
-    ...each(
-      'number',
-      `caasSpecReferencesTotal complianceIssuesCount complianceRiskScore errCode pullDuration
-       scanDuration scanID vulnerabilitiesCount vulnerabilityRiskScore`,
+    hasDefender: 'boolean',
+    collections: 'array',
+    osInfo: each(
+      'string',
+      'distro distroRelease fullName underlyingDistro underlyingDistroRelease version',
     ),
-    ...each(
-      'boolean',
-      `agentless appEmbedded compressed csa csaWindows hostRuntimeEnabled isARM64
-       missingDistroVulnCoverage packageCorrelationDone packageManager redHatNonRPMImage stopped
-       twistlockImage`,
-    ),
-    ...each(
-      'array',
-      `Secrets binaries caasSpecReferencesLaunchTypes caasSpecReferencesServiceTypes clusters
-       collections complianceIssues files foundSecrets history instances labels layers namespaces
-       registryTags repoDigests rhelRepos rhelReposRelativeURLs startupBinaries tags`,
-    ),
-    ...each(
-      'object',
-      `allCompliance complianceDistribution firewallProtection hosts image installedProducts repoTag
-       riskFactors secretScanMetrics trustResult vulnerabilityDistribution wildFireUsage`,
-    ),
-    compressedLayerTimes: 'object|array',
-    applications: [software],
-    packages: [{ pkgsType: 'string', pkgs: [software] }],
-    vulnerabilities: [vulnerability],
-    externalLabels: [label],
-    hostDevices: [each('string', 'name ip')],
-    cloudMetadata: {
-      ...each(
-        'string',
-        `accountID awsExecutionEnv image name ociTenantID provider region resourceID resourceURL type
-         vmID vmImageID`,
-      ),
-      ...each('object', 'azure gcp'),
-      labels: [label],
-    },
-  },
-  values: {
-    type: ['host', 'agentlessHost', 'vm', 'image', 'ciImage', 'registry', 'container'],
-    'cloudMetadata.provider': ['aws', 'azure', 'gcp', 'alibaba', 'oci', 'ibm', 'others'],
-    // Normalised, and the words of distributions where it is not.
-    'vulnerabilities[].severity': [
-      'critical',
-      'high',
-      'medium',
-      'low',
-      'important',
-      'moderate',
-      'negligible',
-      'unimportant',
-      'unassigned',
-      'not yet assigned',
-    ],
-    'vulnerabilities[].exploits[].kind': ['poc', 'in-the-wild'],
+    tags: [label],
   },
 })

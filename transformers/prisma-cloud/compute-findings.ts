@@ -1,4 +1,4 @@
-// Vulnerabilities of a Compute host as findings of its asset.
+// Vulnerabilities of a Compute scan result as findings of its asset.
 import type { AssetState } from '../../contracts/asset.ts'
 import type { AffectedPackage, Exploit, FindingState, Fix } from '../../contracts/finding.ts'
 import { cvssOf } from '../cvss.ts'
@@ -16,8 +16,8 @@ import {
 } from '../text.ts'
 import { dueAfterDays, timeOf } from '../times.ts'
 import { fieldNames, unmappedOf } from '../unmapped.ts'
-import type { ComputeHost, ComputeVulnerability } from './compute-host.ts'
-import { riskFactorsOf } from './compute-host.ts'
+import type { ComputeScan, ComputeVulnerability } from './compute-scan.ts'
+import { riskFactorsOf } from './compute-scan.ts'
 import { type PackageFacts, packageLookupOf } from './compute-packages.ts'
 
 /** Mapped below, or no fact of the finding: rule numbers, layers, flags of the scanner. */
@@ -31,15 +31,15 @@ const KNOWN = fieldNames(`
  * One finding per weakness and package, sorted by id. `observedAtMs` is when the unit was fetched.
  */
 export function findingsOf(
-  host: ComputeHost,
+  scan: ComputeScan,
   asset: AssetState,
   observedAtMs: number,
 ): FindingState[] {
-  const lookup = packageLookupOf(host)
+  const lookup = packageLookupOf(scan)
   const asset_ref = assetRefOf(asset)
   const shared = { asset: asset_ref, asset_uid: asset.asset_uid, last_seen: asset.last_seen }
   return mergeFindings(
-    (host.vulnerabilities ?? []).map((vulnerability) => ({
+    (scan.vulnerabilities ?? []).map((vulnerability) => ({
       ...shared,
       ...findingOf(vulnerability, asset, lookup(vulnerability), observedAtMs),
     })),
@@ -97,7 +97,7 @@ function kindOf(v: ComputeVulnerability): FindingState['kind'] {
 
 /**
  * `discovered` is often the date of the CVE, not of the sighting. It counts only when it is not
- * before the host was first seen; otherwise our own first sighting does, which the lifecycle keeps.
+ * before the asset was first seen; else our own first sighting does, which the lifecycle keeps.
  */
 function firstSeenOf(
   discovered: number | null,

@@ -1,7 +1,7 @@
-// What a Compute host says of its packages, for the vulnerabilities that name them.
+// What a Compute scan result says of its packages, for the vulnerabilities that name them.
 import { packageTypeOf, purlOf } from '../packages.ts'
 import { sortedTexts } from '../text.ts'
-import type { ComputeHost, ComputeVulnerability } from './compute-host.ts'
+import type { ComputeScan, ComputeVulnerability } from './compute-scan.ts'
 
 export type PackageFacts = {
   readonly type: string | null
@@ -14,7 +14,7 @@ type Entry = { readonly type: string | null } & Record<
   string | null
 >
 
-/** Looks up the package of a vulnerability of this host. */
+/** Looks up the package of a vulnerability of this scan result. */
 export type PackageLookup = (vulnerability: ComputeVulnerability) => PackageFacts
 
 /**
@@ -23,18 +23,18 @@ export type PackageLookup = (vulnerability: ComputeVulnerability) => PackageFact
  * `applications[]` (type app); a name that is a Go module path; a scanner of Windows; and last the
  * distribution's format, because a source package's name is in none of the lists.
  */
-export function packageLookupOf(host: ComputeHost): PackageLookup {
-  const distro = [host.osDistro, host.distro].filter((word) => word !== null).join(' ')
-  const wanted = new Set((host.vulnerabilities ?? []).map((v) => v.packageName))
+export function packageLookupOf(scan: ComputeScan): PackageLookup {
+  const distro = [scan.osDistro, scan.distro].filter((word) => word !== null).join(' ')
+  const wanted = new Set((scan.vulnerabilities ?? []).map((v) => v.packageName))
   const packages = new Map<string, Entry[]>()
   const applications = new Map<string, Entry[]>()
-  for (const group of host.packages) {
+  for (const group of scan.packages) {
     const type = packageTypeOf(group.pkgsType, distro)
     for (const item of group.pkgs) {
       if (item.name !== null && wanted.has(item.name)) add(packages, item.name, { ...item, type })
     }
   }
-  for (const item of host.applications) {
+  for (const item of scan.applications) {
     if (item.name !== null && wanted.has(item.name)) {
       add(applications, item.name, { ...item, type: 'app' })
     }

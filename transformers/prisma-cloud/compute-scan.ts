@@ -1,4 +1,5 @@
-// The host record of Prisma Cloud Compute, read leniently: only what names the host is required.
+// The scan result of Prisma Cloud Compute, of a host, an image or a function, read leniently: only
+// what names the thing is required.
 import { z } from 'zod'
 import { isObject, textsOf } from '../text.ts'
 import {
@@ -52,7 +53,25 @@ const packageSchema = z.looseObject({
   license: maybeText,
 })
 
-const labelSchema = z.looseObject({ key: maybeText, value: maybeText })
+/** A label of a cloud or a cluster. */
+export const labelSchema = z.looseObject({ key: maybeText, value: maybeText })
+
+/** Where a machine stands; of an image, where it was scanned. */
+export const cloudMetadataSchema = objectOrEmpty(
+  z.looseObject({
+    provider: maybeText,
+    accountID: maybeText,
+    region: maybeText,
+    resourceID: maybeText,
+    resourceURL: maybeText,
+    vmID: maybeText,
+    vmImageID: maybeText,
+    image: maybeText,
+    type: maybeText,
+    name: maybeText,
+    labels: objects(labelSchema),
+  }),
+)
 
 /**
  * One element of the array that `GET /api/v<version>/hosts` returns (what we read; values made up):
@@ -82,7 +101,7 @@ const labelSchema = z.looseObject({ key: maybeText, value: maybeText })
  * year 1 are nulls; `published` and `fixDate` are seconds, 0 for none.
  * @see https://pan.dev/prisma-cloud/api/cwpp/get-hosts/ (shared.ImageScanResult)
  */
-export const hostSchema = z.looseObject({
+export const scanSchema = z.looseObject({
   _id: requiredId,
   type: maybeText,
   hostname: maybeText,
@@ -99,21 +118,7 @@ export const hostSchema = z.looseObject({
   scanVersion: maybeText,
   err: maybeText,
   hostDevices: objects(z.looseObject({ name: maybeText, ip: maybeText })),
-  cloudMetadata: objectOrEmpty(
-    z.looseObject({
-      provider: maybeText,
-      accountID: maybeText,
-      region: maybeText,
-      resourceID: maybeText,
-      resourceURL: maybeText,
-      vmID: maybeText,
-      vmImageID: maybeText,
-      image: maybeText,
-      type: maybeText,
-      name: maybeText,
-      labels: objects(labelSchema),
-    }),
-  ),
+  cloudMetadata: cloudMetadataSchema,
   labels: textList,
   externalLabels: objects(labelSchema),
   collections: textList,
@@ -126,7 +131,7 @@ export const hostSchema = z.looseObject({
   vulnerabilities: z.array(vulnerabilitySchema).nullish(),
 })
 
-export type ComputeHost = z.output<typeof hostSchema>
+export type ComputeScan = z.output<typeof scanSchema>
 export type ComputeVulnerability = z.output<typeof vulnerabilitySchema>
 
 /** Names of the risk factors of a host or vulnerability: `{"Has fix": {}}`, null, or a list. */
