@@ -41,7 +41,7 @@ export type ScanReader<S extends z.ZodType<ComputeScan>> = {
   readonly assetOf: (scan: z.output<S>, facts: RawFacts) => AssetState
 }
 
-/** A scan result as its asset and the findings it tells. @throws PipelineError as readRecord does */
+/** A scan result as its asset and findings. @throws PipelineError as readRecord does */
 export function observeScan<S extends z.ZodType<ComputeScan>>(
   raw: RawUnit,
   { schema, driftOf, assetOf }: ScanReader<S>,
