@@ -2,8 +2,11 @@
 import type { Transformer } from '../contracts/ports.ts'
 import { cloudAssets } from './cortex/cloud-assets.ts'
 import { cloudFindings } from './cortex/cloud-findings.ts'
+import { cloudIssues } from './cortex/cloud-issues.ts'
 import { cloudVulnerabilities } from './cortex/cloud-vulnerabilities.ts'
 import { xdrEndpoints } from './cortex/xdr-endpoints.ts'
+import { xdrFindings } from './cortex/xdr-findings.ts'
+import { xdrIncidents } from './cortex/xdr-incidents.ts'
 import { xpanseAssets } from './cortex/xpanse-assets.ts'
 import { xpanseServices } from './cortex/xpanse-services.ts'
 import { computeCloudVms } from './prisma-cloud/compute-cloud-vms.ts'
@@ -26,6 +29,9 @@ export const TRANSFORMERS: readonly Transformer[] = [
   xdrEndpoints,
   cloudAssets,
   cloudFindings,
+  xdrFindings,
+  cloudIssues,
+  xdrIncidents,
   xpanseAssets,
   xpanseServices,
   cloudVulnerabilities,

@@ -195,13 +195,11 @@ const STREAMS = new Set<string>([
 ])
 const ofStreams = (truth: Truth) => ({
   assets: truth.assets.filter((a) => STREAMS.has(a.stream)),
-  findings: truth.findings
-    .filter((f) => STREAMS.has(f.stream))
-    .map((finding) => withoutField(finding, 'alsoIn')),
+  findings: truth.findings.filter((f) => STREAMS.has(f.stream)),
 })
 const ordered = (truth: Truth) => ({
   assets: sorted(ofStreams(truth).assets),
-  findings: sorted(ofStreams(truth).findings),
+  findings: sorted(ofStreams(truth).findings.map((f) => withoutField(f, 'alsoIn'))),
 })
 
 describe('truth', () => {
