@@ -24,6 +24,8 @@ export const samplePath = (relative: string): string => join(folder, relative)
 export const sampleJson = (relative: string): unknown =>
   JSON.parse(readFileSync(samplePath(relative), 'utf8'))
 
+/** The path of what lies beside the samples, e.g. `specs/cortex`. */
+export const documentPath = (name: string): string => join(dirname(folder), name)
+
 /** The text of a document that lies beside the samples, e.g. `requirements.md`. */
-export const documentText = (name: string): string =>
-  readFileSync(join(dirname(folder), name), 'utf8')
+export const documentText = (name: string): string => readFileSync(documentPath(name), 'utf8')
