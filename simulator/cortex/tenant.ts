@@ -18,8 +18,8 @@ export type TenantBehaviour = {
   readonly firstToken: 'absent' | 'named'
   /** What the last page says of the next one. */
   readonly lastToken: 'null' | 'absent' | 'empty' | 'repeated'
-  /** Pages one row shorter than asked for, as in the vendor's own example. */
-  readonly shortPages: boolean
+  /** Rows of a page by token, however many are asked for: the vendor's own example has 499. */
+  readonly pageRowsMax: number
   /** `total_count` of Xpanse listings counts no further. */
   readonly totalMax: number
   /** Field names of Xpanse assets: as published, or as a client of live tenants reads them. */
@@ -33,7 +33,7 @@ export const TENANT_BEHAVIOUR: TenantBehaviour = {
   tenantInfo: 'told',
   firstToken: 'absent',
   lastToken: 'null',
-  shortPages: false,
+  pageRowsMax: 500,
   totalMax: 9_999,
   xpanseDialect: 'spec',
 }

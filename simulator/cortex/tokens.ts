@@ -11,7 +11,7 @@ import type { TenantBehaviour } from './tenant.ts'
 
 export type TokenOptions = Pick<
   TenantBehaviour,
-  'firstToken' | 'lastToken' | 'shortPages' | 'totalMax'
+  'firstToken' | 'lastToken' | 'pageRowsMax' | 'totalMax'
 > & { readonly tenantName: string; readonly spanMax: number }
 
 export type TokenListing = {
@@ -106,7 +106,7 @@ function page(
   { rows, total }: Kept,
   { id, from, limit, token }: Place,
 ): Answer {
-  const size = options.shortPages ? Math.max(1, limit - 1) : limit
+  const size = Math.min(limit, options.pageRowsMax)
   const shown = pageRows(rows.slice(from, from + size), call.fault)
   const offset = from + size
   const next = id === null || offset >= rows.length ? null : tokenFor({ limit, id, offset })
