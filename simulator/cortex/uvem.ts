@@ -33,6 +33,10 @@ export const getVulnerabilities = (world: World, pager: TokenPager, call: Call):
     call,
   )
 
+/** Some that are assessed by version 2 of CVSS only, and were never changed. */
+export const isOld = ({ publishedMs }: Weakness): boolean =>
+  Math.floor(publishedMs / DAY_MS) % 5 === 0
+
 /** Weaknesses that have a CVE: ids of other makers are not in it. */
 export const inDictionary = ({ id }: Weakness): boolean => id.startsWith('CVE-')
 
@@ -44,7 +48,7 @@ const entries = (estate: Estate) =>
 /** One entry, with the vendor's ways to say that it does not know. */
 export function dictionaryRecord(estate: Estate, weakness: Weakness): Value {
   const { id, cvss, cortexWord, publishedMs, software, exploit } = weakness
-  const isOld = publishedMs % 5 === 0
+  const old = isOld(weakness)
   const published = Math.floor(publishedMs / DAY_MS) * DAY_MS
   return {
     vulnerability_id: id,
@@ -55,12 +59,12 @@ export function dictionaryRecord(estate: Estate, weakness: Weakness): Value {
     package_names: software.packages,
     vendors: software.windows ? ['microsoft'] : ['ubuntu', 'debian'],
     distribution_and_releases: software.windows ? [] : ['ubuntu:jammy', 'ubuntu:focal'],
-    cisa_kev: exploit === 'in-the-wild' ? true : isOld ? null : false,
+    cisa_kev: exploit === 'in-the-wild' ? true : old ? null : false,
     cvss_severity_source: cortexWord === null ? null : 'NVD',
     cvss_score_source: cvss === null ? null : 'NVD',
     first_published: published,
     // Both mean that nobody knows.
-    last_modified: isOld ? 0 : publishedMs % 7 === 0 ? null : published + DAY_MS,
+    last_modified: old ? 0 : (published / DAY_MS) % 7 === 0 ? null : published + DAY_MS,
     reported_exploited_by: exploit === 'in-the-wild' ? ['Threat Actors'] : [],
     attack_vector: weakness.vector.includes('/AV:N/') ? 'Network' : '',
     cvss_version: cvss === null ? null : '3.x',

@@ -2,6 +2,7 @@
 import { type Exposure, type Machine, type TenantSlot, gatewayIp } from '../estate.ts'
 import type { Value } from '../rows.ts'
 import type { Facing, Service } from '../xpanse-estate.ts'
+import { isOld } from './uvem.ts'
 
 const PROVIDER_NAMES = { aws: 'Amazon Web Services', azure: 'Microsoft Azure', gcp: 'Google' }
 const MINUTE_MS = 60_000
@@ -182,16 +183,15 @@ function inferredCve(machine: Machine, exposure: Exposure): Value {
   const { weakness, packageName, versions, open, discoveredMs } = exposure
   const { cvss, cortexWord } = weakness
   const word = cortexWord?.toUpperCase() ?? null
-  // Old weaknesses have an assessment of version 2 only.
-  const isOld = weakness.publishedMs % 5 === 0
+  const old = isOld(weakness)
   const score2 = cvss === null ? null : Math.max(0.1, Math.round(cvss * 8) / 10)
   return {
     inferredCve: {
       cveId: weakness.id,
-      cvssScoreV2: isOld ? cvss : score2,
-      cveSeverityV2: isOld ? word : 'MEDIUM',
-      cvssScoreV3: isOld ? null : cvss,
-      cveSeverityV3: isOld ? null : word,
+      cvssScoreV2: old ? cvss : score2,
+      cveSeverityV2: old ? word : 'MEDIUM',
+      cvssScoreV3: old ? null : cvss,
+      cveSeverityV3: old ? null : word,
       inferredCveMatchMetadata: {
         inferredCveMatchType: 'ExactVersionMatch',
         product: packageName,

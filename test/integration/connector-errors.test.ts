@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { ConnectorError } from '../../contracts/connector-error.ts'
 import { FAILURES, type Failure } from '../../contracts/errors.ts'
 import { TOPICS, type TopicName } from '../../contracts/topics.ts'
+import { CONNECTORS } from '../../producers/sources.ts'
 import { PROVOKE, type Provoked } from '../../simulator/provoke.ts'
 import { type Ended, type Product, startProduct } from '../support/product.ts'
 
@@ -83,21 +84,22 @@ const ROWS: Readonly<Record<Vendor, readonly Row[]>> = {
 
 type OnFinished = NonNullable<Parameters<typeof startProduct>[0]>['onFinished']
 
+/** The stream of each vendor that the faults are about; all others are switched off. */
+const ONLY = { 'prisma-cloud': 'compute.hosts', cortex: 'xdr.endpoints' } as const
+
 const startOne = (vendor: Vendor, onFinished: OnFinished): Promise<Product> =>
-  vendor === 'prisma-cloud'
-    ? startProduct({
-        connections: ['prisma'],
-        config: { disconnectedAfter: '1s' },
-        ...(onFinished && { onFinished }),
-      })
-    : startProduct({
-        connections: ['alpha'],
-        connection: {
-          streams: { 'cloud.assets': { enabled: false }, 'cloud.findings': { enabled: false } },
-        },
-        config: { disconnectedAfter: '1s' },
-        ...(onFinished && { onFinished }),
-      })
+  startProduct({
+    connections: [vendor === 'prisma-cloud' ? 'prisma' : 'alpha'],
+    connection: {
+      streams: Object.fromEntries(
+        CONNECTORS[vendor].sources
+          .filter(({ stream }) => stream !== ONLY[vendor])
+          .map(({ stream }) => [stream, { enabled: false }]),
+      ),
+    },
+    config: { disconnectedAfter: '1s' },
+    ...(onFinished && { onFinished }),
+  })
 
 const ofState = (events: readonly ConnectorError[], type: Failure, state: string) =>
   events.filter((event) => event.error_type === type && event.state === state)

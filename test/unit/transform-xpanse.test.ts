@@ -319,6 +319,9 @@ describe('an inferred weakness', () => {
       cvss_score: 9.8,
     })
     expect(finding({ cvssScoreV3: 0 })).toMatchObject({ severity: 'UNKNOWN', cvss: [] })
+    // A word of version 2 is none for a score of version 3.
+    const mixed = { cvssScoreV3: 9.1, cvssScoreV2: 5, cveSeverityV2: 'MEDIUM' }
+    expect(finding(mixed)).toMatchObject({ severity: 'CRITICAL', severity_raw: '' })
   })
 
   it('that the vendor sees no more is resolved by the vendor', () => {

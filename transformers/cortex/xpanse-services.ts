@@ -303,7 +303,7 @@ function findingOf(
     ...NEW_FINDING,
     ...weakness,
     ...scores,
-    ...severityOf(cve.cveSeverityV3 ?? cve.cveSeverityV2, scores.cvss_score),
+    ...severityOf(wordOf(cve, scores.cvss), scores.cvss_score),
     ...(isInactive(observed.activityStatus) ? CLOSED : {}),
     finding_uid: findingUidOf({ asset_uid, kind, ...weakness, package: affected, locator }),
     asset_uid,
@@ -348,6 +348,10 @@ function scoresOf(cve: Observed['inferredCve']): Pick<FindingState, 'cvss' | 'cv
   })
   return { cvss, cvss_score: cvss[0]?.base_score ?? null }
 }
+
+/** The word that belongs to the score: version 2 has other bands. */
+const wordOf = (cve: Observed['inferredCve'], cvss: readonly Cvss[]): string | null =>
+  cve.cveSeverityV3 ?? (cvss[0]?.version === 'unknown' ? null : cve.cveSeverityV2)
 
 type Match = Observed['inferredCve']['inferredCveMatchMetadata']
 
