@@ -121,7 +121,7 @@ export function createClassify(
       vendorMessage: error?.message ?? null,
       vendorExtra: error?.extra ?? null,
     }
-    const status = isSuccess ? Number(error?.code ?? 500) : answer.status
+    const status = isSuccess ? codeOf(error) : answer.status
     const verdict = verdictOf(answer, status, error, worked.has(answer.path))
     if (verdict.failure !== 'AUTHORIZATION_FAILURE') return { ...words, ...verdict }
     return { ...words, ...verdict, ...refusedKey(answer, history, worked.size > 0) }
@@ -144,6 +144,12 @@ function refusedKey(
   }
   if (!worked && !workedBefore) return {}
   return { hint: 'this key worked before: it has probably expired', remediation: KEY_ENDED }
+}
+
+/** What a 200 that carries an error means: its own code, as a failed query has words only. */
+function codeOf(error: VendorError | null): number {
+  const code = Number(error?.code ?? 500)
+  return Number.isInteger(code) ? code : 500
 }
 
 /** Also for the errors that XQL reports in an answer of its own. */
@@ -214,14 +220,14 @@ const unknownPath = (worked: boolean): Verdict => ({
 })
 
 function internalError(error: VendorError): Verdict {
-  const { extra, extraFields } = error
+  const { extra, extraFields, message } = error
   const remaining = extraFields['remaining_quota']
-  if ((typeof remaining === 'number' && remaining <= 0) || QUOTA.test(extra ?? '')) {
+  if ((typeof remaining === 'number' && remaining <= 0) || QUOTA.test(`${message} ${extra}`)) {
     return { failure: 'QUOTA_EXHAUSTED' }
   }
   const said = typeof extraFields['err_msg'] === 'string' ? extraFields['err_msg'] : (extra ?? '')
   if (UNLICENSED.test(said)) return { failure: 'NOT_LICENSED' }
-  if (OUR_FAULT.test(said) || /no viable alternative|syntax error/i.test(said)) {
+  if (OUR_FAULT.test(said) || /no viable alternative|syntax error/i.test(`${said} ${message}`)) {
     return { failure: 'BAD_REQUEST' }
   }
   return { failure: 'TEMPORARY_FAILURE', attemptsMax: CALL_ATTEMPTS_MAX }

@@ -1,6 +1,4 @@
-// Cortex: key headers, the listings by window, and the findings of an XQL query.
-import { gzipSync } from 'node:zlib'
-import type { ServerResponse } from 'node:http'
+// Cortex: key headers, the listings by window, the check, and the table of refusals.
 import { describe, expect, it } from 'vitest'
 import type { PipelineError } from '../../contracts/errors.ts'
 import { authHeaders, freshNonce } from '../../producers/cortex/auth.ts'
@@ -12,7 +10,7 @@ import { xdrEndpoints } from '../../producers/cortex/xdr-endpoints.ts'
 import { sleepMs } from '../../runtime/http-retry.ts'
 import { PROVOKE } from '../../simulator/provoke.ts'
 import { connectCortex, pullAll } from '../support/connect.ts'
-import { type Received, reply, serve } from '../support/http-server.ts'
+import { reply, serve } from '../support/http-server.ts'
 import { listAssets, listEndpoints, listFindings, runSimulator } from '../support/simulator.ts'
 
 const KEY = { apiKey: 'canary-cortex-key', apiKeyId: 12, securityLevel: 'standard' } as const
@@ -212,115 +210,6 @@ describe('the check', () => {
     const { client } = connectCortex({ url, ...KEY })
     const errors = (await cortexConnector.check(client)).map((a) => a.error?.failure)
     expect(errors).toContain('CREDENTIAL_EXPIRING')
-  })
-})
-
-describe('an XQL result', () => {
-  const rows = Array.from({ length: 1_500 }, (_, n) => ({
-    'xdm.finding.id': `f-${n}`,
-    'xdm.finding.asset_id': `a-${n % 7}`,
-  }))
-  const ndjson = (part: readonly unknown[]) => part.map((r) => `${JSON.stringify(r)}\n`).join('')
-
-  /** A tenant whose query is at once done with `result`; streams are answered by `stream`. */
-  async function tenant(
-    result: unknown,
-    stream: (response: ServerResponse, number: number, call: Received) => void = () => {},
-  ) {
-    let streams = 0
-    const { url, received } = await serve((call, response) => {
-      if (call.url.includes('start_xql')) return reply(response, 200, { reply: { query_id: 'q' } })
-      if (call.url.includes('stream')) return stream(response, ++streams, call)
-      return reply(response, 200, { reply: result })
-    })
-    return { ...connectCortex({ url, ...KEY }, {}, QUICK), received }
-  }
-  const streamed = (count: number) => ({
-    status: 'SUCCESS',
-    number_of_results: count,
-    results: { stream_id: 's' },
-  })
-
-  it.each([0, 1, 2])('is read through %i layers of gzip', async (layers) => {
-    const { client } = await tenant(streamed(rows.length), (response) => {
-      let body = Buffer.from(ndjson(rows))
-      for (let n = 0; n < layers; n += 1) body = gzipSync(body)
-      response.writeHead(200, layers === 2 ? { 'content-encoding': 'gzip' } : {})
-      response.end(body)
-    })
-    const { chunks, units, end } = await pullAll(cloudFindings, client)
-    expect(units.map((u) => u.body?.toString())).toEqual(rows.map((r) => JSON.stringify(r)))
-    expect(chunks.map((c) => [c.units.length, c.checkpoint])).toEqual([
-      [1_000, null],
-      [500, null],
-    ])
-    expect(end).toEqual({ verdict: 'COMPLETE', declared: 1_500, reason: null })
-  })
-
-  it('that ends early without a word is asked for anew, and each row comes once', async () => {
-    const { client, faults, received } = await tenant(streamed(1_500), (response, number) => {
-      response.writeHead(200)
-      response.end(ndjson(number === 1 ? rows.slice(0, 1_200) : rows.toReversed()))
-    })
-    const { units, end } = await pullAll(cloudFindings, client)
-    expect(new Set(units.map((u) => u.unit)).size).toBe(1_500)
-    expect(units).toHaveLength(1_500)
-    expect(end.verdict).toBe('COMPLETE')
-    expect(faults.map((f) => f.failure)).toEqual(['TEMPORARY_FAILURE'])
-    expect(received.filter((r) => r.url.includes('get_query_results/'))).toHaveLength(2)
-  })
-
-  it.each([
-    ['exactly at the cap', { status: 'SUCCESS', number_of_results: 1_000_000 }, 'cut at'],
-    [
-      'of some tenants only',
-      { status: 'PARTIAL_SUCCESS', number_of_results: 2 },
-      'PARTIAL_SUCCESS',
-    ],
-  ])('%s is PARTIAL', async (_, facts, reason) => {
-    const { client } = await tenant({ ...facts, results: { stream_id: 's' } }, (response) => {
-      response.writeHead(200)
-      // The cap is told by the declared number; a million rows need not be sent for it.
-      const count = Number(facts.number_of_results)
-      const row = (n: number) => `{"xdm.finding.id":"${n % 10}","xdm.finding.asset_id":"a"}\n`
-      response.end(Array.from({ length: count }, (_row, n) => row(n)).join(''))
-    })
-    const { end } = await pullAll(cloudFindings, client)
-    expect(end).toMatchObject({ verdict: 'PARTIAL', reason: expect.stringContaining(reason) })
-  })
-
-  it('rejects rows without their ids, once each', async () => {
-    const data = [{ 'xdm.finding.id': 'f' }, { 'xdm.finding.asset_id': 'a' }, rows[0]]
-    const { client } = await tenant({ status: 'SUCCESS', number_of_results: 3, results: { data } })
-    const { chunks, units } = await pullAll(cloudFindings, client)
-    expect(units).toHaveLength(1)
-    expect(chunks[0]?.rejected.map((r) => r.violations)).toEqual([
-      ['xdm.finding.asset_id: must be a text that is not empty'],
-      ['xdm.finding.id: must be a text that is not empty'],
-    ])
-  })
-
-  it('is NOT_LICENSED when the dataset is not there', async () => {
-    const { client } = await tenant({ status: 'FAIL', err: 'Dataset findings does not exist' })
-    expect(await failing(pullAll(cloudFindings, client))).toMatchObject({ failure: 'NOT_LICENSED' })
-  })
-
-  it('is given up when the query is never done', async () => {
-    let waitedMs = 0
-    const { url } = await serve((call, response) =>
-      reply(response, 200, { reply: call.url.includes('start') ? 'q' : { status: 'PENDING' } }),
-    )
-    const sleep = (ms: number) => {
-      waitedMs += ms
-      return Promise.resolve()
-    }
-    const retry = { sleep, attemptsMax: { TEMPORARY_FAILURE: 1 } }
-    const { client } = connectCortex({ url, ...KEY }, {}, { retry })
-    expect(await failing(pullAll(cloudFindings, client))).toMatchObject({
-      failure: 'TEMPORARY_FAILURE',
-    })
-    expect(waitedMs).toBeGreaterThan(590_000)
-    expect(waitedMs).toBeLessThan(620_000)
   })
 })
 
