@@ -23,7 +23,7 @@ export async function check(args: readonly string[]): Promise<number> {
     chosen.map(async (connection) => ({ connection, steps: await checkOne(connection, signal) })),
   )
   for (const { connection, steps } of answers) print(connection, steps)
-  return answers.every(({ steps }) => steps.every((s) => s.error === null)) ? 0 : EXIT_NOT_CONNECTED
+  return answers.every(({ steps }) => steps.every((s) => !isBad(s))) ? 0 : EXIT_NOT_CONNECTED
 }
 
 async function checkOne(
@@ -61,8 +61,12 @@ async function finished<T>(work: Promise<T>, close: () => Promise<void>): Promis
   }
 }
 
+/** A stream that was not bought is skipped, and the rest goes on. */
+const isBad = ({ error }: CheckAnswer): boolean =>
+  error !== null && error.failure !== 'NOT_LICENSED'
+
 function print(connection: Connection, steps: readonly CheckAnswer[]): void {
-  const bad = steps.filter((s) => s.error !== null).length
+  const bad = steps.filter(isBad).length
   const result = bad === 0 ? 'connected' : `${bad} of ${steps.length} steps failed`
   console.log(`${connection.name} (${connection.type}, ${connection.url}): ${result}`)
   for (const { step, error } of steps) {
@@ -70,7 +74,8 @@ function print(connection: Connection, steps: readonly CheckAnswer[]): void {
       console.log(`  ok      ${step}`)
       continue
     }
-    console.log(`  FAILED  ${step}: ${FAILURES[error.failure].title} - ${error.message}`)
+    const word = isBad({ step, error }) ? 'FAILED' : 'skipped'
+    console.log(`  ${word.padEnd(7)} ${step}: ${FAILURES[error.failure].title} - ${error.message}`)
     console.log(`          next step: ${error.remediation}`)
   }
 }
