@@ -1,4 +1,4 @@
-// Stream xpanse.services: services seen from the internet, each with the details that name its CVEs.
+// Stream xpanse.services: services seen from the internet, with the details that name their CVEs.
 import { PipelineError } from '../../contracts/errors.ts'
 import type { PullContext, Source, Unit } from '../../contracts/ports.ts'
 import { UNIT_BYTES_MAX } from '../../contracts/topics.ts'
@@ -28,7 +28,7 @@ export const xpanseServicesProbe: Probe = {
   data: { ...EVERYTHING, search_from: 0, search_to: 1 },
 }
 
-/** A unit is `{"service":…,"details":…}`, both as received; `details` null where there are none. */
+/** A unit is `{"service":…,"details":…}`, both as received; `details` null if there are none. */
 export const xpanseServices: Source<CortexClient, TokenCheckpoint> = {
   vendor: 'cortex',
   product: 'cortex-xpanse',

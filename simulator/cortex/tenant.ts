@@ -1,4 +1,4 @@
-// What a Cortex tenant has bought, what its key's role may do, and how it answers where nobody knows.
+// What a Cortex tenant has bought, what its key may do, and how it answers where nobody knows.
 import { type Answer, json } from '../delivery.ts'
 import { notFound, replyError, statusAnswer, waitress } from './answers.ts'
 import type { ApiKey } from './auth.ts'

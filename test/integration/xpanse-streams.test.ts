@@ -45,7 +45,8 @@ describe('Xpanse and the CVE dictionary', () => {
       })),
     )
     const findings = await product.query<{ line: string }>(
-      "select concat_ws('|', vuln_id, state->'locator'->>'service_id') as line from exposure.finding",
+      `select concat_ws('|', vuln_id, state->'locator'->>'service_id') as line
+       from exposure.finding`,
     )
     expect(findings.map((row) => row.line).toSorted()).toEqual(
       truth.findings
@@ -62,7 +63,8 @@ describe('Xpanse and the CVE dictionary', () => {
     )
     // A finding is read beside what the dictionary says of its weakness.
     const unknown = await product.query(
-      'select 1 from exposure.finding left join exposure.vulnerability v using (vuln_id) where v.vuln_id is null',
+      `select 1 from exposure.finding left join exposure.vulnerability v using (vuln_id)
+       where v.vuln_id is null`,
     )
     expect(unknown).toEqual([])
     const shared = await product.query(

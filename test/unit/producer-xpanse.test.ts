@@ -1,4 +1,4 @@
-// Xpanse and the CVE dictionary: every row once, pages by token, details of services, places to go on.
+// Xpanse and the CVE dictionary: pages by token, details of services, places to go on from.
 import { describe, expect, it } from 'vitest'
 import { PipelineError } from '../../contracts/errors.ts'
 import type { Unit } from '../../contracts/ports.ts'
@@ -111,7 +111,7 @@ describe('pages by token', () => {
     ])
   })
 
-  it('begin again when the vendor knows the token no more, or the filters have changed', async () => {
+  it('begin again when the token is known no more, or the filters have changed', async () => {
     const simulator = await simulated()
     const { client } = connected(simulator.cortex[0])
     const { chunks } = await pullAll(xpanseAssets, client)
@@ -167,7 +167,7 @@ describe('a listing that cannot be trusted', () => {
     expect(end).toMatchObject({ verdict: 'PARTIAL', reason: expect.stringContaining(reason) })
   })
 
-  it('is not one whose count is saturated, whose pages are short, or one of which is empty', async () => {
+  it('is not one with a saturated count, with short pages, with an empty page', async () => {
     const { client, received } = await dictionary([
       { ids: ids(1), token: 'a', total: 9_999 },
       { ids: [], token: 'b', total: 9_999 },
