@@ -31,11 +31,11 @@ const incidentsCheckpoint = offsetCheckpoint.extend({
 })
 type IncidentsCheckpoint = z.infer<typeof incidentsCheckpoint>
 
-/** `request_data` of the window. The time of creation never changes. */
+/** `request_data` of the window. The id never changes, and no two incidents share it. */
 export const incidentsWindow = (from: number, to: number): Readonly<Record<string, unknown>> => ({
   search_from: from,
   search_to: to,
-  sort: { field: 'creation_time', keyword: 'asc' },
+  sort: { field: 'incident_id', keyword: 'asc' },
 })
 
 /**
