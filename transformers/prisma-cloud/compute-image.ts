@@ -42,7 +42,10 @@ export const imageSchema = scanSchema.extend({
 })
 export type ComputeImage = z.output<typeof imageSchema>
 
-const KNOWN = KNOWN_OF_SCANS.union(fieldNames('repoTag tags repoDigests clusters namespaces'))
+/** `installedProducts` is of whatever machine scanned it last. */
+const KNOWN = KNOWN_OF_SCANS.union(
+  fieldNames('repoTag tags repoDigests clusters namespaces installedProducts'),
+)
 
 /** The asset; which machines run it is not in it, as that changes with every deployment. */
 export function imageAssetOf(image: ComputeImage, facts: RawFacts): AssetState {
