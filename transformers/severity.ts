@@ -16,6 +16,7 @@ const WORDS: ReadonlyMap<string, Severity> = new Map([
   ['not yet assigned', 'LOW'],
   ['informational', 'INFORMATIONAL'],
   ['info', 'INFORMATIONAL'],
+  ['none', 'INFORMATIONAL'],
 ])
 /** Palo Alto numbers the same words in two ways (SEV_030_INFO, SEV_010_INFO): the word counts. */
 const SEV = /^sev_\d{3}_/

@@ -49,7 +49,10 @@ const unitSchema = z.looseObject({
   cves: objects(cveSchema),
 })
 
-const KNOWN = fieldNames('name severity severity_score description publication_date is_excluded')
+/** Mapped below; `affected_hosts` names every other machine too. */
+const KNOWN = fieldNames(
+  'name severity severity_score description publication_date is_excluded affected_hosts',
+)
 
 const driftOf = defineRecord({
   fields: {
@@ -62,7 +65,10 @@ const driftOf = defineRecord({
     },
     cves: [
       {
-        ...each('string|array', 'name severity type os_type affected_products description'),
+        ...each(
+          'string|array',
+          'name severity type os_type affected_hosts affected_products description',
+        ),
         ...each('boolean|string', 'is_excluded'),
         ...each(
           'number|string',
