@@ -76,6 +76,8 @@ export type CallOptions = {
   readonly query?: Readonly<Record<string, string | number | boolean>>
   /** Sent as JSON. */
   readonly body?: unknown
+  /** What the answer may be. Default application/json. */
+  readonly accept?: string
   /** Decompressed bytes of a json() answer at most. Default 16 MiB. */
   readonly bodyBytesMax?: number
   readonly signal?: AbortSignal
@@ -285,12 +287,12 @@ class Client implements HttpClient {
 }
 
 function requestOf(call: Call, authentication: HttpHeaders): Omit<TransportRequest, 'signal'> {
-  const { body } = call.options
+  const { body, accept = 'application/json' } = call.options
   const contentType = body === undefined ? {} : { 'content-type': 'application/json' }
   return {
     method: call.method,
     path: call.target,
-    headers: { accept: 'application/json', ...contentType, ...authentication },
+    headers: { accept, ...contentType, ...authentication },
     body: body === undefined ? null : JSON.stringify(body),
   }
 }

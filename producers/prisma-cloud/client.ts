@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { PipelineError } from '../../contracts/errors.ts'
 import type { ConnectContext } from '../../runtime/connector.ts'
 import { type Limiter, limiterFor } from '../../runtime/http-limiter.ts'
+import { DEFAULT_RETRY, type Sleep } from '../../runtime/http-retry.ts'
 import type { HttpClient } from '../../runtime/http.ts'
 import type { Session } from './auth.ts'
 import { type PrismaCloudConnection, mainUrlOf } from './config.ts'
@@ -18,11 +19,13 @@ export type PrismaCloudClient = {
   compute(): Promise<HttpClient>
   /** The limit of one Compute listing: each has its own. */
   computeLimiter(listing: string): Limiter
+  readonly sleep: Sleep
   close(): Promise<void>
 }
 
 /** CSPM limits per user; nothing is declared for these calls, so little and slowly. */
 const CSPM_LIMIT = { concurrentMax: 2, gapMs: 100, window: null }
+const CSPM_WINDOW_MS = 5_000
 const COMPUTE_CONCURRENT_MAX = 2
 const COMPUTE_WINDOW_MS = 30_000
 
@@ -41,7 +44,7 @@ export function createPrismaCloudClient(
   const main =
     url === undefined
       ? sides.compute(mainUrlOf(config), limiterOf('other'), null)
-      : sides.cspm(url, limiterFor(`${host}|cspm`, CSPM_LIMIT))
+      : sides.cspm(url, limiterFor(`${host}|cspm`, cspmLimit(config)))
   const compute = onceFound(async () => {
     if (url === undefined) return main.http
     const computeUrl = config.computeUrl ?? (await computeUrlOf(main.http, url))
@@ -52,6 +55,7 @@ export function createPrismaCloudClient(
     session: main.session,
     cspm: url === undefined ? NO_CSPM : main.http,
     computeLimiter: limiterOf,
+    sleep: context.retry?.sleep ?? DEFAULT_RETRY.sleep,
     compute: compute.get,
     close: async () => {
       await main.http.close()
@@ -59,6 +63,12 @@ export function createPrismaCloudClient(
     },
   }
 }
+
+const cspmLimit = ({ cspmRequestsPer5s }: PrismaCloudConnection) => ({
+  ...CSPM_LIMIT,
+  gapMs: Math.min(CSPM_LIMIT.gapMs, Math.ceil(CSPM_WINDOW_MS / cspmRequestsPer5s)),
+  window: { requestsMax: cspmRequestsPer5s, windowMs: CSPM_WINDOW_MS },
+})
 
 /** Why the streams of CSPM are not there; null when they are. */
 export const cspmMissing = ({ config }: PrismaCloudClient): PipelineError | null =>

@@ -7,6 +7,7 @@ import {
   withScheme,
 } from '../../runtime/connection-config.ts'
 import { secretReference } from '../../runtime/environment.ts'
+import { cspmSettings } from './cspm-settings.ts'
 
 export const PRISMA_CLOUD_STREAMS = [
   'compute.hosts',
@@ -16,6 +17,9 @@ export const PRISMA_CLOUD_STREAMS = [
   'compute.serverless',
   'compute.containers',
   'compute.cloud-vms',
+  'cspm.config',
+  'cspm.inventory',
+  'cspm.vulnerabilities',
 ] as const
 
 /** The vendor caps a page at 50 records and allows 30 requests in 30 s per listing. */
@@ -54,6 +58,7 @@ const connection = z.strictObject({
   pageSize: z.int().min(1).max(PAGE_SIZE_MAX).default(PAGE_SIZE_MAX),
   /** Requests per listing in any 30 s; below the vendor's 30, for others who use the key. */
   computeRequestsPer30s: z.int().min(1).max(100_000).default(REQUESTS_PER_30S),
+  ...cspmSettings,
   streams: streamsOf(PRISMA_CLOUD_STREAMS),
 })
 

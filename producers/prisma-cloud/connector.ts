@@ -1,8 +1,7 @@
 // Prisma Cloud as the producers see it: its connector with all streams, and the connection test.
 import type { CheckAnswer } from '../../contracts/ports.ts'
-import type { ConnectionConfig } from '../../runtime/connection-config.ts'
 import { type VendorConnector, checkStep } from '../../runtime/connector.ts'
-import { type PrismaCloudClient, createPrismaCloudClient } from './client.ts'
+import { type PrismaCloudClient, cspmMissing, createPrismaCloudClient } from './client.ts'
 import { computeCloudVms } from './compute-cloud-vms.ts'
 import { computeContainers } from './compute-containers.ts'
 import { computeHosts } from './compute-hosts.ts'
@@ -12,6 +11,10 @@ import { computeRegistry } from './compute-registry.ts'
 import { computeServerless } from './compute-serverless.ts'
 import { computeVms } from './compute-vms.ts'
 import { type PrismaCloudConnection, mainUrlOf } from './config.ts'
+import { cspmConfig } from './cspm-config.ts'
+import { cspmInventory } from './cspm-inventory.ts'
+import { isEnabled } from './cspm-source.ts'
+import { cspmVulnerabilities } from './cspm-vulnerabilities.ts'
 
 /** A check should answer soon. */
 const CHECK_ATTEMPTS_MAX = 3
@@ -25,10 +28,11 @@ const COMPUTE_SOURCES: readonly ComputeSource[] = [
   computeContainers,
   computeCloudVms,
 ]
+const CSPM_SOURCES = [cspmConfig, cspmInventory, cspmVulnerabilities] as const
 
 export const prismaCloudConnector: VendorConnector<PrismaCloudConnection, PrismaCloudClient> = {
   vendor: 'prisma-cloud',
-  sources: [...COMPUTE_SOURCES],
+  sources: [...COMPUTE_SOURCES, ...CSPM_SOURCES],
   apiHost: (config) => new URL(mainUrlOf(config)).host,
   connect: createPrismaCloudClient,
   resolveTenant: async ({ config, session }) =>
@@ -40,13 +44,24 @@ export const prismaCloudConnector: VendorConnector<PrismaCloudConnection, Prisma
 async function check(client: PrismaCloudClient): Promise<CheckAnswer[]> {
   const answers = [await checkStep('log in', () => client.session.headers())]
   if (answers[0]?.error !== null) return answers
+  answers.push(...(await checkCspm(client)))
   answers.push(...(await checkCompute(client)))
   return answers
 }
 
+async function checkCspm(client: PrismaCloudClient): Promise<CheckAnswer[]> {
+  if (cspmMissing(client) !== null) return []
+  const answers: CheckAnswer[] = []
+  for (const source of CSPM_SOURCES) {
+    if (!isEnabled(client, source.stream)) continue
+    const step = `read ${source.stream}`
+    answers.push(await checkStep(step, () => source.probe(client, CHECK_ATTEMPTS_MAX)))
+  }
+  return answers
+}
+
 async function checkCompute(client: PrismaCloudClient): Promise<CheckAnswer[]> {
-  const settings: ConnectionConfig['streams'] = client.config.streams
-  const wanted = COMPUTE_SOURCES.filter(({ stream }) => settings?.[stream]?.enabled !== false)
+  const wanted = COMPUTE_SOURCES.filter(({ stream }) => isEnabled(client, stream))
   if (wanted.length === 0) return []
   const answers = [await checkStep('find the Compute console', () => client.compute())]
   if (answers[0]?.error !== null) return answers

@@ -53,6 +53,7 @@ export function connectPrisma(
     url: access.url,
     accessKeyId: secret(access.accessKeyId),
     secretKey: secret(access.secretKey),
+    cspmRequestsPer5s: 100_000,
     ...settings,
   })
   const client = prismaCloudConnector.connect(config, contextOf(faults, more))

@@ -58,7 +58,7 @@ describe('the simulated CSPM', () => {
     const alive = items.filter((item) => item['deleted'] === false)
     const expected = simulator.truth().assets.filter((a) => a.stream === 'cspm.config')
     expect(expected.length).toBeGreaterThan(40)
-    expect(alive.map((item) => item['assetId']).toSorted()).toEqual(
+    expect(alive.map((item) => String(item['assetId'])).toSorted()).toEqual(
       expected.map((a) => a.nativeId).toSorted(),
     )
     expect(items.length).toBeGreaterThan(alive.length)

@@ -1,0 +1,139 @@
+// The searches behind the console's views of vulnerabilities: which CVEs, and which assets have one.
+import { PipelineError } from '../../contracts/errors.ts'
+import type { PullContext } from '../../contracts/ports.ts'
+import { missingList, pageElements } from '../../runtime/http-elements.ts'
+import type { JsonElement } from '../../runtime/json-elements.ts'
+import { isObject } from '../../runtime/offset-listing.ts'
+import type { PrismaCloudClient } from './client.ts'
+import { itemOf } from './cspm-config-page.ts'
+
+const SEARCH_PATH = '/uve/api/v1/vulnerabilities/search'
+export const ASSETS_PATH = '/uve/api/v1/vulnerabilities/search/asset'
+const PAGES_MAX = 10_000
+
+/** Types as queries name them, as these searches do, and where in its life such an asset is found. */
+export const ASSET_TYPES = [
+  { name: 'Package', word: 'package', lifecycles: ['code'] },
+  { name: 'IaC', word: 'iac', lifecycles: ['code'] },
+  { name: 'Host', word: 'host', lifecycles: ['run'] },
+  { name: 'Deployed Image', word: 'deployedImage', lifecycles: ['run'] },
+  { name: 'Container Registry Image', word: 'registryImage', lifecycles: ['deploy', 'build'] },
+  { name: 'Serverless Function', word: 'serverlessFunction', lifecycles: ['run', 'build'] },
+  { name: 'VM Image', word: 'vmImage', lifecycles: ['deploy'] },
+] as const
+export type AssetType = (typeof ASSET_TYPES)[number]
+
+/** One CVE of the search, in its own bytes. */
+export type Cve = {
+  readonly id: string
+  /** Assets that have it, at least 1. */
+  readonly assets: number
+  readonly bytes: Buffer
+}
+export type WeakAsset = { readonly id: string; readonly bytes: Buffer }
+
+/** All CVEs that match. @throws PipelineError also when it cannot be known that these are all */
+export async function listCves(
+  client: PrismaCloudClient,
+  query: string,
+  context: PullContext,
+): Promise<Cve[]> {
+  const request = { path: SEARCH_PATH, query: { view: 'cve' }, body: { query }, under: ['data'] }
+  const found = await listAll(client, { ...request, list: 'items' }, 'cveId', context)
+  return [...found].map(([id, element]) => {
+    const assets = Number(itemOf(element)['totalImpactedAssets'])
+    const bytes = element.bytes ?? Buffer.from('null')
+    return { id, assets: Number.isFinite(assets) ? Math.max(1, assets) : 1, bytes }
+  })
+}
+
+/** All assets of one type that have the CVE. @throws PipelineError as listCves does */
+export async function listWeakAssets(
+  client: PrismaCloudClient,
+  query: string,
+  cveId: string,
+  type: AssetType,
+  context: PullContext,
+): Promise<WeakAsset[]> {
+  const assets = new Map<string, JsonElement>()
+  for (const assetLifecycle of type.lifecycles) {
+    const body = { query, cveId, assetLifecycle, assetType: type.word }
+    const request = { path: ASSETS_PATH, query: {}, body, under: [], list: 'value' }
+    const found = await listAll(client, request, 'id', context)
+    for (const [id, element] of found) assets.set(id, element)
+  }
+  return [...assets].map(([id, { bytes }]) => ({ id, bytes: bytes ?? Buffer.from('null') }))
+}
+
+type Request = {
+  readonly path: string
+  readonly query: Readonly<Record<string, string>>
+  readonly body: unknown
+  /** Path of the object that holds list and token. */
+  readonly under: readonly string[]
+  readonly list: string
+}
+
+/** Every element by its id, page by page; the token goes into the query. */
+async function listAll(
+  client: PrismaCloudClient,
+  request: Request,
+  idField: string,
+  context: PullContext,
+): Promise<Map<string, JsonElement>> {
+  const found = new Map<string, JsonElement>()
+  let token: string | null = null
+  for (let page = 0; page < PAGES_MAX; page += 1) {
+    const before = found.size
+    const next: string | null = await onePage(client, request, token, context, (element) => {
+      const id = itemOf(element)[idField]
+      if (typeof id === 'string' && id !== '') found.set(id, element)
+      else throw cannotTell(request.path, `an item has no ${idField}`)
+    })
+    if (next === null) return found
+    if (next === token || found.size === before) {
+      throw cannotTell(request.path, 'the same page comes again')
+    }
+    token = next
+  }
+  throw cannotTell(request.path, `more than ${PAGES_MAX} pages`)
+}
+
+/** The next page's token; null after the last one. */
+async function onePage(
+  client: PrismaCloudClient,
+  { path, query, body, under, list }: Request,
+  token: string | null,
+  context: PullContext,
+  onElement: (element: JsonElement) => void,
+): Promise<string | null> {
+  const at = [...under, list]
+  const elements = pageElements(client.cspm, {
+    method: 'POST',
+    path,
+    options: {
+      query: token === null ? query : { ...query, page_token: token },
+      body,
+      signal: context.signal,
+    },
+    at,
+    nowMs: context.nowMs,
+    verify: ({ beside }) => {
+      if (!beside.found && memberAt(beside.value, at) !== null) throw missingList(at)
+    },
+  })
+  for (;;) {
+    const step = await elements.next()
+    if (step.done === true) {
+      const next = memberAt(step.value.beside.value, [...under, 'nextPageToken'])
+      return typeof next === 'string' && next !== '' ? next : null
+    }
+    onElement(step.value.element)
+  }
+}
+
+const memberAt = (value: unknown, path: readonly string[]): unknown =>
+  path.reduce<unknown>((inner, name) => (isObject(inner) ? inner[name] : undefined), value)
+
+const cannotTell = (path: string, why: string): PipelineError =>
+  new PipelineError('INVALID_RESPONSE', 'FETCH', `${path}: ${why}`)

@@ -1,0 +1,283 @@
+// Stream cspm.vulnerabilities: the download, in parts small enough for the vendor not to cut them.
+import { z } from 'zod'
+import { PipelineError } from '../../contracts/errors.ts'
+import type { Chunk, PullContext, PullEnd, Unit } from '../../contracts/ports.ts'
+import { ChunkBuilder } from '../../runtime/chunks.ts'
+import { type PrismaCloudClient, cspmMissing } from './client.ts'
+import { PRISMA_CLOUD_STREAMS } from './config.ts'
+import { DOWNLOAD_PATH, type Download, closeUnread, downloadRows } from './cspm-download.ts'
+import {
+  ASSETS_PATH,
+  ASSET_TYPES,
+  type AssetType,
+  type Cve,
+  listCves,
+  listWeakAssets,
+} from './cspm-searches.ts'
+import { type CspmSource, isEnabled, isRefusal } from './cspm-source.ts'
+
+const SEVERITIES = ['critical', 'high', 'medium', 'low'] as const
+/** Queries are URLs of their own in the vendor's console: they should not be longer. */
+const CVES_PER_QUERY_MAX = 100
+/** A part is made for so many rows, as assets have a CVE in several packages. */
+const FILL_SHARE = 0.5
+const PARTS_MAX = 20_000
+const DRIFT_SHARE_MAX = 0.01
+const PROBLEMS_MAX = 20
+
+/** Asset types that a stream of Compute reads, with what they are made of. */
+const TOLD_BY_COMPUTE: Readonly<Partial<Record<AssetType['name'], string>>> = {
+  Host: 'compute.hosts',
+  'Deployed Image': 'compute.images',
+  'Container Registry Image': 'compute.registry',
+  'Serverless Function': 'compute.serverless',
+  'VM Image': 'compute.vms',
+}
+
+/** There is no place to go on from: nothing promises that two downloads have one order. */
+export const cspmVulnerabilities: CspmSource<null> = {
+  vendor: 'prisma-cloud',
+  product: 'prisma-cspm',
+  stream: 'cspm.vulnerabilities',
+  kind: 'SNAPSHOT',
+  entities: 'findings',
+  checkpoint: z.null(),
+  available: (client) => Promise.resolve(cspmMissing(client)),
+  pull: (client, _from, context) => new DownloadRun(client, context).chunks(),
+  probe: async (client, attemptsMax) => {
+    // One CVE that does not exist: permissions show, and nothing has to be put together.
+    const query = `${queryOf({ type: ASSET_TYPES[0], severity: null, cves: null })} AND cve.id IN ('CVE-0000-0000')`
+    const options = { body: { query }, accept: 'application/octet-stream, */*', attemptsMax }
+    const answer = await client.cspm.stream('POST', DOWNLOAD_PATH, options)
+    await closeUnread(answer.body)
+  },
+}
+
+type Part = {
+  readonly type: AssetType
+  readonly severity: (typeof SEVERITIES)[number] | null
+  readonly cves: readonly Cve[] | null
+}
+
+/** @see https://docs.prismacloud.io (vulnerability query attributes; read 2026-11) */
+function queryOf({ type, severity, cves }: Part): string {
+  const list = (words: readonly string[]) => words.map((word) => `'${word}'`).join(', ')
+  return [
+    `vulnerability where asset.type IN (${list([type.name])})`,
+    ...(severity === null ? [] : [`severity IN (${list([severity])})`]),
+    ...(cves === null ? [] : [`cve.id IN (${list(cves.map((cve) => cve.id))})`]),
+  ].join(' AND ')
+}
+
+class DownloadRun {
+  readonly #client: PrismaCloudClient
+  readonly #context: PullContext
+  readonly #builder = new ChunkBuilder()
+  readonly #problems: string[] = []
+  /**
+   * Ids of the rows of downloads that were cut and are read again in parts: what no part gives is
+   * still here at the end. The innermost is the last.
+   */
+  readonly #pending: Set<string>[] = []
+  #parts = 0
+  #given = 0
+  #slipped = 0
+
+  constructor(client: PrismaCloudClient, context: PullContext) {
+    this.#client = client
+    this.#context = context
+  }
+
+  async *chunks(): AsyncGenerator<Chunk<null>, PullEnd> {
+    const refusals: PipelineError[] = []
+    const types = await this.#types()
+    for (const type of types) {
+      try {
+        yield* this.#part({ type, severity: null, cves: null })
+      } catch (error) {
+        // A tenant may not know every type; the others go on.
+        if (!isRefusal(error)) throw error
+        refusals.push(error)
+        this.#problem(`${type.name}: the download is refused`, error)
+      }
+    }
+    const [first] = refusals
+    if (first !== undefined && refusals.length === types.length) throw first
+    return this.#end()
+  }
+
+  /** Without those that Compute tells in this connection, where that is not wanted twice. */
+  async #types(): Promise<readonly AssetType[]> {
+    if (this.#client.config.overlap === 'keep' || !(await this.#hasCompute())) return ASSET_TYPES
+    return ASSET_TYPES.filter(({ name }) => {
+      const stream = TOLD_BY_COMPUTE[name]
+      const isRead = PRISMA_CLOUD_STREAMS.some((known) => known === stream)
+      return stream === undefined || !isRead || !isEnabled(this.#client, stream)
+    })
+  }
+
+  /** @throws PipelineError when it cannot be found out: then nobody knows what to leave out */
+  async #hasCompute(): Promise<boolean> {
+    try {
+      await this.#client.compute()
+      return true
+    } catch (error) {
+      if (error instanceof PipelineError && error.failure === 'NOT_LICENSED') return false
+      throw error
+    }
+  }
+
+  async *#part(part: Part): AsyncGenerator<Chunk<null>, void> {
+    this.#parts += 1
+    if (this.#parts > PARTS_MAX) throw tooManyParts()
+    const download = await downloadRows(this.#client, queryOf(part), this.#context)
+    if (download.count < this.#client.config.downloadRowsMax) return yield* this.#give(download)
+    // Cut, though nobody says so: as many rows came as there can be.
+    if (part.cves?.length === 1) return yield* this.#assetsOf(part, download)
+    let parts: readonly Part[]
+    try {
+      parts = await this.#split(part)
+    } catch (error) {
+      return yield* this.#giveUp(part, download, error)
+    }
+    this.#pending.push(new Set(download.units.keys()))
+    for (const smaller of parts) yield* this.#part(smaller)
+    yield* this.#giveSlipped(download)
+  }
+
+  /** The same rows in several smaller parts. @throws PipelineError when there is no way to know */
+  async #split(part: Part): Promise<readonly Part[]> {
+    const { severity, cves } = part
+    if (severity === null) return SEVERITIES.map((word) => ({ ...part, severity: word }))
+    if (cves !== null) {
+      const half = Math.ceil(cves.length / 2)
+      return [cves.slice(0, half), cves.slice(half)].map((some) => ({ ...part, cves: some }))
+    }
+    const all = await listCves(this.#client, queryOf(part), this.#context)
+    const rowsMax = this.#client.config.downloadRowsMax * FILL_SHARE
+    return groupsOf(all, rowsMax).map((some) => ({ ...part, cves: some }))
+  }
+
+  /** One CVE on too many assets: their list tells neither package nor fix, but has all of them. */
+  async *#assetsOf(part: Part, download: Download): AsyncGenerator<Chunk<null>, void> {
+    const [cve] = part.cves ?? []
+    if (cve === undefined) return
+    let assets
+    try {
+      const query = queryOf(part)
+      assets = await listWeakAssets(this.#client, query, cve.id, part.type, this.#context)
+    } catch (error) {
+      return yield* this.#giveUp(part, download, error)
+    }
+    const known = new Set(assets.map((asset) => asset.id))
+    for (const { id, bytes } of assets) {
+      const unit = `${id}|${cve.id}|`
+      const body = Buffer.concat([
+        Buffer.from(`{"sources":${SOURCES},"asset_type":"${part.type.word}","vulnerability":`),
+        cve.bytes,
+        Buffer.from(',"asset":'),
+        bytes,
+        Buffer.from('}'),
+      ])
+      const facts = { body, sizeBytes: body.length, contentType: 'application/json', columns: null }
+      yield* this.#add({ unit, assetNativeId: id, ...facts }, ASSETS_PATH, download.fetchedAtMs)
+    }
+    for (const ids of this.#pending) {
+      for (const id of ids) {
+        const [asset = '', cveId] = id.split('|')
+        if (cveId === cve.id && known.has(asset)) ids.delete(id)
+      }
+    }
+    yield* this.#flush(ASSETS_PATH, download.fetchedAtMs)
+  }
+
+  async *#give(download: Download): AsyncGenerator<Chunk<null>, void> {
+    for (const unit of download.units.values()) {
+      yield* this.#add(unit, DOWNLOAD_PATH, download.fetchedAtMs)
+      for (const ids of this.#pending) ids.delete(unit.unit)
+    }
+    for (const item of download.rejected) {
+      if (!this.#builder.hasRoomFor(item.body.length)) {
+        yield* this.#flush(DOWNLOAD_PATH, download.fetchedAtMs)
+      }
+      this.#builder.reject(item)
+    }
+    yield* this.#flush(DOWNLOAD_PATH, download.fetchedAtMs)
+  }
+
+  /** What the parts should have given and did not; a few rows are fixed meanwhile. */
+  async *#giveSlipped(download: Download): AsyncGenerator<Chunk<null>, void> {
+    const left = this.#pending.pop() ?? new Set()
+    if (left.size === 0) return
+    this.#slipped += left.size
+    const units = new Map([...download.units].filter(([id]) => left.has(id)))
+    yield* this.#give({ ...download, units, rejected: [] })
+  }
+
+  /** The rows that came are true, but not all: the run is told to be short. */
+  async *#giveUp(
+    part: Part,
+    download: Download,
+    error: unknown,
+  ): AsyncGenerator<Chunk<null>, void> {
+    const stopped = this.#context.signal.aborted
+    const isOurs = !(error instanceof PipelineError) || error.failure === 'AUTHORIZATION_FAILURE'
+    if (isOurs || stopped) throw error
+    const which = [part.type.name, part.severity, part.cves?.[0]?.id].filter(Boolean).join(', ')
+    this.#problem(`${which}: cut at ${download.count} rows, and cannot be read in parts`, error)
+    yield* this.#give(download)
+  }
+
+  async *#add(unit: Unit, endpoint: string, fetchedAtMs: number): AsyncGenerator<Chunk<null>> {
+    if (!this.#builder.hasRoomFor(unit.sizeBytes)) yield* this.#flush(endpoint, fetchedAtMs)
+    this.#builder.add(unit)
+    this.#given += 1
+  }
+
+  *#flush(endpoint: string, fetchedAtMs: number): Generator<Chunk<null>, void> {
+    if (this.#builder.isEmpty) return
+    yield this.#builder.take({ endpoint, fetchedAtMs, page: this.#parts, checkpoint: null })
+  }
+
+  #problem(text: string, error: PipelineError): void {
+    this.#context.report(error)
+    if (this.#problems.length < PROBLEMS_MAX) this.#problems.push(text)
+  }
+
+  #end(): PullEnd {
+    const declared = null
+    if (this.#problems.length > 0) {
+      return { verdict: 'PARTIAL', declared, reason: this.#problems.join('; ') }
+    }
+    if (this.#slipped === 0) return { verdict: 'COMPLETE', declared, reason: null }
+    const reason = `${this.#slipped} of ${this.#given} rows came with a cut download only`
+    const isSmall = this.#slipped < DRIFT_SHARE_MAX * this.#given
+    return { verdict: isSmall ? 'DRIFTED' : 'PARTIAL', declared, reason }
+  }
+}
+
+const SOURCES = JSON.stringify({
+  vulnerability: 'vulnerabilities/search',
+  asset: 'vulnerabilities/search/asset',
+})
+
+/** Groups whose assets together are few enough, as far as the search knows. */
+function groupsOf(cves: readonly Cve[], assetsMax: number): Cve[][] {
+  const groups: Cve[][] = []
+  let assets = 0
+  for (const cve of cves) {
+    const last = groups.at(-1)
+    const fits = last !== undefined && last.length < CVES_PER_QUERY_MAX
+    if (fits && assets + cve.assets <= assetsMax) {
+      last.push(cve)
+      assets += cve.assets
+    } else {
+      groups.push([cve])
+      assets = cve.assets
+    }
+  }
+  return groups
+}
+
+const tooManyParts = (): PipelineError =>
+  new PipelineError('INTERNAL', 'FETCH', `more than ${PARTS_MAX} downloads in one run`)
