@@ -16,6 +16,9 @@ import { computeImages } from './prisma-cloud/compute-images.ts'
 import { computeRegistry } from './prisma-cloud/compute-registry.ts'
 import { computeServerless } from './prisma-cloud/compute-serverless.ts'
 import { computeVms } from './prisma-cloud/compute-vms.ts'
+import { cspmConfig } from './prisma-cloud/cspm-config.ts'
+import { cspmInventory } from './prisma-cloud/cspm-inventory.ts'
+import { cspmVulnerabilities } from './prisma-cloud/cspm-vulnerabilities.ts'
 
 /** One per stream, found by vendor and stream of a raw record. */
 export const TRANSFORMERS: readonly Transformer[] = [
@@ -26,6 +29,9 @@ export const TRANSFORMERS: readonly Transformer[] = [
   computeServerless,
   computeContainers,
   computeCloudVms,
+  cspmConfig,
+  cspmInventory,
+  cspmVulnerabilities,
   xdrEndpoints,
   cloudAssets,
   cloudFindings,
