@@ -1,5 +1,6 @@
 // Stream cloud.findings: one row per asset, package and CVE, by XQL over the best dataset there is.
 import { PipelineError } from '../../contracts/errors.ts'
+import { reportKeyEnd } from './key-end.ts'
 import { chooseDataset, FINDINGS, presentDatasets, UVM_FINDINGS } from './xql-datasets.ts'
 import { type XqlCheckpoint, type XqlSource, pullXql, xqlCheckpoint } from './xql-listing.ts'
 
@@ -17,6 +18,7 @@ export const cloudFindings: XqlSource = {
   checkpoint: xqlCheckpoint,
   async available(client, context) {
     const present = await presentDatasets(client, context)
+    await reportKeyEnd(client, context)
     if (WANTED.some((name) => present.includes(name))) return null
     return new PipelineError('NOT_LICENSED', 'FETCH', MISSING)
   },

@@ -192,6 +192,12 @@ describe('an exposed asset', () => {
     ])
   })
 
+  it('without an address of its own has those that it was last seen at', () => {
+    const recent = { recent_ips: [{ ip: '203.0.113.8' }], last_sampled_ip: '203.0.113.9' }
+    expect(exposure(recent).public_ips).toEqual(['203.0.113.8', '203.0.113.9'])
+    expect(exposure({ ...recent, ips: ['203.0.113.7'] }).public_ips).toEqual(['203.0.113.7'])
+  })
+
   it('without an id is refused', () => {
     expect(() => observe('xpanse.assets', { asm_ids: [] })).toThrow('must have')
   })

@@ -65,6 +65,7 @@ const exposureSchema = z.preprocess(
     ip_address: anything,
     ipv6s: anything,
     recent_ips: anything,
+    last_sampled_ip: anything,
     mac_addresses: textList,
     domain: textList,
     business_units: anything,
@@ -148,11 +149,7 @@ function assetOf(row: Exposure, facts: RawFacts): AssetState {
   const provider = cloudProviderOf(row.cloud_provider, row.externally_detected_providers)
   const cloud = placementOf(row, provider)
   const names = namesIn(row, kind)
-  const addresses = addressesOf([
-    ...addressTexts(row.ips),
-    ...addressTexts(row.ip_address),
-    ...addressTexts(row.ipv6s),
-  ])
+  const addresses = addressesOf(addressesIn(row))
   const macs = macsOf(row.mac_addresses)
   const correlation_keys = correlationKeysOf({
     ...names,
@@ -213,6 +210,12 @@ function kindOf(row: Exposure): AssetKind {
 function namesIn({ name, domain }: Exposure, kind: AssetKind): ReturnType<typeof namesOf> {
   const names = namesOf(kind === 'CERTIFICATE' ? [] : [name, ...domain])
   return kind === 'DOMAIN' ? { ...names, public_dns_names: names.fqdns } : names
+}
+
+/** A name has no address of its own: then those that it was last seen at. */
+function addressesIn(row: Exposure): string[] {
+  const own = [row.ips, row.ip_address, row.ipv6s].flatMap(addressTexts)
+  return own.length > 0 ? own : [row.recent_ips, row.last_sampled_ip].flatMap(addressTexts)
 }
 
 function placementOf(row: Exposure, provider: string | null): AssetState['cloud'] {
