@@ -50,6 +50,19 @@ const TLS_HINT =
 const DNS_HINT =
   'The host name does not exist. Check the API URL of the connection (for Cortex: one api- in front).'
 const PROXY_HINT = 'Check proxy.username and proxy.password of the connection.'
+const PROXY_URL_HINT =
+  'Check proxy.url of the connection, and whether the proxy runs and may be reached from here.'
+
+/** `error` as one of the way to the proxy, which the name of the call says nothing of. */
+export const asProxyFault = (proxyHost: string, error: Error): Error =>
+  Object.assign(new Error(`on the way to the proxy ${proxyHost}`, { cause: error }), { proxyHost })
+
+/** The proxy that could not be spoken to; null when the vendor could not. */
+function proxyHostOf(error: unknown): string | null {
+  if (!(error instanceof Error)) return null
+  const { proxyHost } = error as { proxyHost?: unknown }
+  return typeof proxyHost === 'string' ? proxyHost : null
+}
 
 /** The code that says most: the error's own, or that of what caused it. */
 function codeOf(error: unknown): string {
@@ -87,10 +100,20 @@ export function asHttpError(error: unknown, call: CallFacts): PipelineError {
     return fail('AUTHORIZATION_FAILURE', 'the proxy refused the credentials (407)', PROXY_HINT)
   }
   if (refused !== null) return fail('TEMPORARY_FAILURE', `the proxy answered ${refused}`)
+  const proxy = proxyHostOf(error)
+  if (proxy !== null && DNS_CODES.has(code)) {
+    return fail('NOT_FOUND', `the proxy ${proxy} does not resolve (${code})`, PROXY_URL_HINT)
+  }
+  if (proxy !== null && PASSING_CODES.has(code)) {
+    return fail('TEMPORARY_FAILURE', `the proxy ${proxy} does not answer (${code})`, PROXY_URL_HINT)
+  }
   if (DNS_CODES.has(code)) {
     return fail('NOT_FOUND', `the host ${hostOf(call.url)} does not resolve (${code})`, DNS_HINT)
   }
-  if (TLS_CODE.test(code)) return fail('NOT_FOUND', `the TLS handshake failed (${code})`, TLS_HINT)
+  if (TLS_CODE.test(code)) {
+    const where = proxy === null ? '' : ` with the proxy ${proxy}`
+    return fail('NOT_FOUND', `the TLS handshake${where} failed (${code})`, TLS_HINT)
+  }
   if (PASSING_CODES.has(code)) return fail('TEMPORARY_FAILURE', `no answer (${code})`)
   if (MALFORMED_CODE.test(code)) return fail('INVALID_RESPONSE', `malformed answer (${code})`)
   return fail('INTERNAL', `unexpected fault (${code})`)

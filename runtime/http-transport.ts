@@ -4,6 +4,7 @@ import { createGunzip } from 'node:zlib'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { type Dispatcher, Pool, ProxyAgent } from 'undici'
+import { asProxyFault } from './http-errors.ts'
 
 export type HttpHeaders = Readonly<Record<string, string>>
 
@@ -87,8 +88,24 @@ function createDispatcher(options: TransportOptions, origin: string): Dispatcher
     proxyTls: tls,
     // Also for http: what passes is then the same whatever the scheme.
     proxyTunnel: true,
+    clientFactory: (proxy, given) =>
+      new Pool(proxy, { ...given, headersTimeout: CONNECT_TIMEOUT_MS }).compose(named(proxy.host)),
   })
 }
+
+/** Faults on the way to the proxy say so: those who read them would look at the vendor else. */
+const named =
+  (proxyHost: string): Dispatcher.DispatcherComposeInterceptor =>
+  (dispatch) =>
+  (options, handler) =>
+    // All that a CONNECT can meet.
+    dispatch(options, {
+      onRequestStart: (...told) => handler.onRequestStart?.(...told),
+      onRequestUpgrade: (...told) => handler.onRequestUpgrade?.(...told),
+      onResponseStart: (...told) => handler.onResponseStart?.(...told),
+      onResponseError: (controller, error) =>
+        handler.onResponseError?.(controller, asProxyFault(proxyHost, error)),
+    })
 
 function flatHeaders(
   headers: Readonly<Record<string, string | string[] | undefined>>,
