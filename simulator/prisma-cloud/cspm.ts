@@ -84,8 +84,9 @@ function metaInfo(call: Call, prefix: string): Answer {
     marketplace: 'Simulated Marketplace',
     startTs: 1_700_000_000_000,
     endTs: 1_900_000_000_000,
-    // The address the client itself used, so that it also works through a published port.
-    twistlockUrl: `http://${call.headers.host ?? '127.0.0.1'}${prefix}`,
+    // The address the client itself used, so that it also works through a published port or behind
+    // a server that ends TLS.
+    twistlockUrl: `${schemeOf(call)}://${call.headers.host ?? '127.0.0.1'}${prefix}`,
   }
   const { fault } = call
   return json(200, fault?.kind === 'drop-field' ? withoutField(value, fault.field) : value)
@@ -100,6 +101,9 @@ export function parsed(body: Buffer): unknown {
     throw error
   }
 }
+
+const schemeOf = (call: Call): string =>
+  headerText(call, 'x-forwarded-proto') === 'https' ? 'https' : 'http'
 
 /** One header's text. */
 export function headerText(call: Call, name: string): string | undefined {
