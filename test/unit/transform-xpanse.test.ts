@@ -61,12 +61,14 @@ describe('an exposed asset', () => {
   })
 
   it.skipIf(!samplesPresent)('is read from the domains of the specification', () => {
-    const examples = sampleJson('cortex/spec-examples.json') as Record<string, Json>
-    const path = 'POST /public_api/v1/assets/get_assets_internet_exposure'
-    const { reply } = (examples[path]?.['response_examples'] as Record<string, Json>)[
-      'Example 1'
-    ] as { reply: { assets_internet_exposure: Json[] } }
-    const domain = first(observe('xpanse.assets', first(reply.assets_internet_exposure)).assets)
+    type Replies = { reply: { assets_internet_exposure: Json[] } }
+    const examples = sampleJson('cortex/spec-examples.json') as Record<
+      string,
+      { response_examples: Record<string, Replies> }
+    >
+    const call = examples['POST /public_api/v1/assets/get_assets_internet_exposure']
+    const rows = call?.response_examples['Example 1']?.reply.assets_internet_exposure ?? []
+    const domain = first(observe('xpanse.assets', first(rows)).assets)
     expect(domain).toMatchObject({
       kind: 'DOMAIN',
       name: 'acme.com',
