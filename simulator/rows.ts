@@ -24,14 +24,7 @@ export type Shown = { readonly rows: readonly Row[]; readonly declared: number }
 export function shownRows(rows: readonly Row[], fault: SetFault | null): Shown {
   if (fault?.kind === 'empty') return { rows: [], declared: 0 }
   if (fault?.kind === 'shift-rows') {
-    // The first by id: in that order the listings are asked for.
-    const gone = new Set(
-      rows
-        .map((row) => row.id)
-        .toSorted()
-        .slice(0, fault.by),
-    )
-    const moved = rows.filter((row) => !gone.has(row.id))
+    const moved = rows.slice(fault.by)
     return { rows: moved, declared: moved.length }
   }
   if (fault?.kind !== 'missing-rows') return { rows, declared: rows.length }

@@ -26,6 +26,8 @@ export type StreamFacts = {
 }
 
 type Special = Partial<Omit<StreamFacts, 'name' | 'vendor' | 'drift'>> & {
+  /** False where rows are no JSON that a fault could change. */
+  readonly drifts?: false
   readonly word?: string
   readonly typed?: string
 }
@@ -42,14 +44,29 @@ const SCAN_RESULT = { word: 'vulnerabilities/severity', typed: 'vulnerabilitiesC
 /** Where a stream differs from a listing by offset at an endpoint of its own name. */
 const SPECIAL: Partial<Record<StreamName, Special>> = {
   'compute.hosts': SCAN_RESULT,
+  'compute.images': SCAN_RESULT,
+  'compute.registry': SCAN_RESULT,
+  'compute.vms': SCAN_RESULT,
+  'compute.serverless': SCAN_RESULT,
   'xdr.endpoints': { word: 'os_type', typed: 'last_seen' },
+  'cspm.config': { paging: 'token', rows: 'cspm.config-page', emptied: 'cspm.config' },
+  'cspm.inventory': { paging: 'token' },
+  'cspm.vulnerabilities': { paging: 'one answer', later: 0, drifts: false, declares: false },
+  'xpanse.assets': { paging: 'token' },
+  'xpanse.services': { paging: 'token' },
+  'cloud.vulnerabilities': { paging: 'token' },
   'cloud.assets': { typed: 'xdm.asset.related_issues.critical_issues' },
   'cloud.findings': { ...QUERY, typed: 'xdm.finding.is_active' },
+  'xdr.findings': QUERY,
+  // The first call only finds out what the tenant calls the list.
+  'cloud.issues': { later: 2 },
+  // The total need not match the rows.
+  'xdr.incidents': { declares: false },
 }
 
 /** The facts of a stream; a new one is a listing by offset at an endpoint of its own name. */
 export function factsOfStream(name: StreamName): StreamFacts {
-  const { word, typed, ...special } = SPECIAL[name] ?? {}
+  const { word, typed, drifts = true, ...special } = SPECIAL[name] ?? {}
   const vendor = /^(compute|cspm)\./.test(name) ? 'prisma-cloud' : 'cortex'
   const facts = {
     name,
@@ -67,5 +84,5 @@ export function factsOfStream(name: StreamName): StreamFacts {
     ...(word === undefined ? {} : { word }),
     ...(typed === undefined ? {} : { typed }),
   }
-  return { ...facts, drift: { place, ...fields } }
+  return { ...facts, drift: drifts ? { place, ...fields } : null }
 }

@@ -10,8 +10,8 @@ import { STREAMS, type StreamName } from './truth.ts'
 export type Ending = {
   /** Any of these is right: which one depends on how many rows there are. */
   readonly verdicts: readonly Verdict[]
-  /** `all`: what is published equals what there is. */
-  readonly published: 'all' | 'less' | 'nothing'
+  /** `all`: what there is, and no more. `all left`: at least what is still there at the end. */
+  readonly published: 'all' | 'all left' | 'less' | 'nothing'
   /** What operations are told; null: nothing. */
   readonly told: ErrorType | null
 }
@@ -53,16 +53,37 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'repeated-token',
     explanation: 'the second page is the first one again, and so is every page after it',
-    faults: (s) => (isPaged(s) ? [{ ...rows(s), ...forever, kind: 'repeat-page', skip: 1 }] : null),
+    faults: (s) =>
+      isPaged(s) ? [{ ...rows(s), ...forever, kind: 'repeat-page', skip: s.later }] : null,
     ending: () => partial,
+  },
+  {
+    name: 'repeated-last-token',
+    explanation: 'the last page names its own token as the next one; nothing is missing',
+    options: {
+      cspm: { lastToken: 'repeated' },
+      cortexTenants: [{ lastToken: 'repeated' }, { lastToken: 'repeated' }],
+    },
+    faults: (s) => (s.paging === 'token' ? [] : null),
+    ending: () => cured(null),
+  },
+  {
+    name: 'trailing-empty-page',
+    explanation: 'the last full page names one more page, which is empty',
+    options: { cspm: { lastToken: 'one-more' } },
+    faults: (s) => (s.name === 'cspm.config' ? [] : null),
+    ending: () => cured(null),
   },
   {
     name: 'moved-page-boundary',
     explanation:
       'a row of the first page vanishes while the listing is read, and all others move up',
+    // Without a count of the vendor's nobody can see that something slipped past.
     faults: (s) =>
-      s.paging === 'offset' ? [{ ...rows(s), ...forever, kind: 'shift-rows', skip: 1 }] : null,
-    ending: () => ({ verdicts: ['DRIFTED', 'PARTIAL'], published: 'all', told: null }),
+      s.paging === 'offset' && s.declares
+        ? [{ ...rows(s), ...forever, kind: 'shift-rows', skip: s.later }]
+        : null,
+    ending: () => ({ verdicts: ['DRIFTED', 'PARTIAL'], published: 'all left', told: null }),
   },
   {
     name: 'too-many-requests',
