@@ -27,7 +27,7 @@ const findingLine = (finding: TrueFinding) =>
   ].join('|')
 
 describe('the streams of Compute', () => {
-  it('fill the store with the truth, an image of two listings once, and then add nothing', async () => {
+  it('fill the store with the truth, an image of two listings once', async () => {
     const product = await startProduct({
       simulator: { machines: 40 },
       connections: ['prisma'],
@@ -44,7 +44,8 @@ describe('the streams of Compute', () => {
 
     const truth = product.simulator.truth()
     const assets = await product.query<{ line: string }>(
-      `select concat_ws('|', asset_uid, entity_uid, name, state->'meta'->'source'->>'stream') as line
+      `select concat_ws('|', asset_uid, entity_uid, name,
+                state->'meta'->'source'->>'stream') as line
        from exposure.asset`,
     )
     expect(assets.map((row) => row.line).toSorted()).toEqual(
@@ -61,6 +62,7 @@ describe('the streams of Compute', () => {
       truth.findings.filter(isCompute).map(findingLine).toSorted(),
     )
 
+    // Nothing has changed since, so nothing is said.
     const second = await product.once()
     const events = Object.values(second.summary?.streams ?? {}).map((stream) => stream.events)
     expect(events).toEqual(events.map(() => 0))
