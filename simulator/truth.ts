@@ -106,8 +106,8 @@ export type Tenants = {
 }
 
 /**
- * The truth of `estate`, without the streams in `hidden` (those served from files). `overlap` as the
- * connection is configured; `cortex` as its tenants tell weaknesses.
+ * The truth of `estate`, without the streams in `hidden` (those served from files). `overlap` as
+ * the connection is configured; `cortex` as its tenants tell weaknesses.
  */
 export function truthOf(
   estate: Estate,

@@ -1,4 +1,4 @@
-// The searches behind the console's views of vulnerabilities: which CVEs, and which assets have one.
+// The searches behind the console's views of vulnerabilities: which CVEs, and who has one.
 import { PipelineError } from '../../contracts/errors.ts'
 import type { PullContext } from '../../contracts/ports.ts'
 import { missingList, pageElements } from '../../runtime/http-elements.ts'
@@ -11,7 +11,7 @@ const SEARCH_PATH = '/uve/api/v1/vulnerabilities/search'
 export const ASSETS_PATH = '/uve/api/v1/vulnerabilities/search/asset'
 const PAGES_MAX = 10_000
 
-/** Types as queries name them, as these searches do, and where in its life such an asset is found. */
+/** Types as queries name them, as these searches do, and where in its life such an asset is. */
 export const ASSET_TYPES = [
   { name: 'Package', word: 'package', lifecycles: ['code'] },
   { name: 'IaC', word: 'iac', lifecycles: ['code'] },

@@ -46,7 +46,8 @@ export const cspmVulnerabilities: CspmSource<null> = {
   pull: (client, _from, context) => new DownloadRun(client, context).chunks(),
   probe: async (client, attemptsMax) => {
     // One CVE that does not exist: permissions show, and nothing has to be put together.
-    const query = `${queryOf({ type: ASSET_TYPES[0], severity: null, cves: null })} AND cve.id IN ('CVE-0000-0000')`
+    const some = queryOf({ type: ASSET_TYPES[0], severity: null, cves: null })
+    const query = `${some} AND cve.id IN ('CVE-0000-0000')`
     const options = { body: { query }, accept: 'application/octet-stream, */*', attemptsMax }
     const answer = await client.cspm.stream('POST', DOWNLOAD_PATH, options)
     await closeUnread(answer.body)

@@ -80,7 +80,7 @@ describe('the search of configurations', () => {
     expect(faults).toEqual([])
   })
 
-  it('asks for the resource JSON, without the status that would hide what did not change', async () => {
+  it('asks for the resource JSON, not for a status that hides what did not change', async () => {
     const { client, calls } = await vendor(paged(items(15)))
     await pullAll(cspmConfig, client)
     expect(calls.map((call) => [call.url, JSON.parse(call.body)])).toEqual([
@@ -97,7 +97,7 @@ describe('the search of configurations', () => {
     ])
   })
 
-  it('puts an Azure machine, its interfaces and addresses side by side in their bytes', async () => {
+  it('puts an Azure machine, its interfaces and addresses side by side', async () => {
     const simulator = await runSimulator({ machines: 60 })
     const { client } = connectPrisma(simulator.prisma, { configApis: ['azure-vm-list'] })
     const { units } = await pullAll(cspmConfig, client)
@@ -157,7 +157,7 @@ describe('the search of configurations', () => {
     expect(end.reason).toContain('10 items listed, 40 declared')
   })
 
-  it('is PARTIAL when fewer come than declared, DRIFTED when hardly fewer and some twice', async () => {
+  it('is PARTIAL when fewer come than declared, DRIFTED when hardly fewer', async () => {
     const fewer = await vendor(() => ({ totalRows: 12, items: items(10) }))
     expect((await pullAll(cspmConfig, fewer.client)).end.verdict).toBe('PARTIAL')
     const rows = items(300).map((row, n) => (n === 200 ? (items(1)[0] ?? row) : row))
@@ -363,7 +363,7 @@ describe('the inventory', () => {
     await expectResumes(cspmInventory, client)
   })
 
-  it('leaves an asset as it is when its details are not there, and stops asking when forbidden', async () => {
+  it('leaves an asset without details as it is, and stops asking when forbidden', async () => {
     const simulator = await runSimulator({ machines: 40 })
     const settings = { enrichment: { budget: 5 } }
     const first = connectPrisma(simulator.prisma, settings)

@@ -235,7 +235,7 @@ describe('the download of vulnerabilities', () => {
     expect(end).toEqual({ verdict: 'COMPLETE', declared: null, reason: null })
   })
 
-  it('keeps line breaks within a field, drops equal rows, and numbers rows that share an id', async () => {
+  it('keeps line breaks within a field, and numbers rows that share an id', async () => {
     const twice = 'a-1,host,CVE-2026-0001,p,high,"one\r\ntwo ""x"""\r\n'
     const other = 'a-1,host,CVE-2026-0001,p,high,zzz\r\n'
     const { client } = await vendor((query) => (/Host/.test(query) ? twice + other + twice : ''))

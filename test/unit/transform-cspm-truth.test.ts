@@ -136,7 +136,7 @@ describe('CSPM, from its API to what is said of it', () => {
     expect(observations.flatMap((o) => o.drift ?? [])).toEqual([])
   })
 
-  it('knows machines by the id that Compute knows them by, and weaknesses by their asset', async () => {
+  it('knows machines as Compute does, and weaknesses by their asset', async () => {
     const simulator = await runSimulator({ machines: 40 })
     const assets = (await said(simulator, cspmConfig)).flatMap((o) => o.assets)
     const entities = new Set(assets.map((a) => a.entity_uid))

@@ -34,7 +34,7 @@ import { cloudProviderOf, fullNameOf, gradeOf, kindOfType } from './cspm-words.t
  *       "alertStatus": { "critical": 0, "high": 0, "medium": 1, "low": 0, "informational": 0 },
  *       "vulnerabilityStatus": { "critical": 0, "high": 2, "medium": 0, "low": 0 } }
  *
- * `vulnerabilityStatus` is absent for most types. With details the unit is `{ "item": …, "uai": … }`.
+ * `vulnerabilityStatus` is absent for most types. With details: `{ "item": …, "uai": … }`.
  * @see https://pan.dev/prisma-cloud/api/cspm/post-resource-scan-info-v-2/ (DecoratedResourceInfo)
  */
 const unitSchema = z.object({

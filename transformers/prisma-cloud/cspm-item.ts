@@ -1,4 +1,4 @@
-// An item of CSPM's configuration search, read leniently: its frame, and the cloud's own JSON in it.
+// An item of CSPM's configuration search, read leniently: its frame, the cloud's own JSON in it.
 import { z } from 'zod'
 import { type Fields, defineRecord, each } from '../drift.ts'
 import { isObject } from '../text.ts'
@@ -15,7 +15,7 @@ import { anything, maybeText, requiredId } from '../vendor-json.ts'
  *       "riskGrade": "A", "data": { … as the cloud's own API tells it … } }
  *
  * `createdTs` -1 is never, `regionId` may be empty. An Azure machine comes as an object that holds
- * it beside its interfaces and their public addresses: `{ "vm": …, "nics": […], "public_ips": […] }`.
+ * it beside its interfaces and their addresses: `{ "vm": …, "nics": […], "public_ips": […] }`.
  * @see https://pan.dev/prisma-cloud/api/cspm/search-config-v-2/ (ResourceMetaModelV3)
  */
 const itemSchema = z.looseObject({

@@ -36,7 +36,7 @@ import { cloudProviderOf } from './cspm-words.ts'
  *
  * `N/A` is nothing. Where a download cannot hold one CVE's assets, the unit is what the searches
  * tell instead, as JSON: `{ "asset_type": …, "vulnerability": …, "asset": … }`.
- * @see https://pan.dev/prisma-cloud/api/cspm/download-vulnerability-csv-file-in-investigate-table-view/
+ * @see https://pan.dev/prisma-cloud/api/cspm/ (Download All Vulnerabilities by RQL)
  */
 const rowSchema = z.looseObject({
   ASSET_ID: requiredId,
