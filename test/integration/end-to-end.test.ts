@@ -5,7 +5,7 @@ import type { Run } from '../../contracts/run.ts'
 import type { TrueAsset, TrueFinding } from '../../simulator/truth.ts'
 import { startProduct } from '../support/product.ts'
 
-const vendorOf = (product: string) => (product === 'prisma-compute' ? 'prisma-cloud' : 'cortex')
+const vendorOf = (product: string) => (product.startsWith('prisma-') ? 'prisma-cloud' : 'cortex')
 const uidOf = (product: string, tenant: string, nativeId: string) =>
   assetUid({ vendor: vendorOf(product), product, tenant, nativeId })
 
@@ -43,7 +43,8 @@ describe('exposure start --once', () => {
     const product = await startProduct({ simulator: { machines: 60, rateLimits: true } })
     const first = await product.once()
     expect(first.stderr).toBe('')
-    const runs = first.summary?.runs ?? []
+    // One that another stream tells better is skipped.
+    const runs = (first.summary?.runs ?? []).filter((run) => run.verdict !== 'SKIPPED')
     expect(first.code).toBe(0)
     expect(runs.filter((run) => run.verdict !== 'COMPLETE')).toEqual([])
     expect(runs.length).toBeGreaterThan(15)
@@ -76,9 +77,11 @@ describe('exposure start --once', () => {
       truth.findings.map(findingKey).toSorted(),
     )
 
+    // Code and images of CSPM's vulnerabilities are in none of its listings of assets.
     const orphans = await product.query(
       `select finding_uid from exposure.finding f left join exposure.asset a using (asset_uid)
-       where a.asset_uid is null or a.entity_uid is distinct from f.entity_uid`,
+       where (a.asset_uid is null or a.entity_uid is distinct from f.entity_uid)
+         and f.state->'meta'->'source'->>'product' <> 'prisma-cspm'`,
     )
     expect(orphans).toEqual([])
 
