@@ -23,10 +23,10 @@ const estateOf = (stream: StreamName): SimulatorOptions => ({
   seed: 3,
   machines: MACHINES[stream] ?? 260,
   pageLimits: { xqlInline: 50, computeHosts: 8 },
+  // Pages by token have five hundred rows: too many for an estate of this size.
   cortexTenants: [{ pageRowsMax: 20 }, {}],
   cspm: { configRowsMax: 5, scanRowsMax: 10 },
   rateLimits: false,
-  // Pages by token have five hundred rows: too many for an estate of this size.
 })
 
 const subjectOf = (stream: StreamName): Subject => {
