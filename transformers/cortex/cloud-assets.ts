@@ -57,6 +57,7 @@ const assetSchema = z.looseObject({
   'xdm.host.ipv4_addresses': textList,
   'xdm.host.ipv6_addresses': textList,
   'xdm.host.mac_addresses': textList,
+  'xdm.host.fqdn': textList,
   'xdm.host.os_family': maybeText,
   'xdm.host.os_distribution': maybeText,
   'xdm.host.os_release': maybeText,
@@ -75,8 +76,8 @@ const KNOWN = fieldNames(`
   cases_breakdown cases_critical xdm.asset.related_issues.issues_breakdown
   xdm.asset.related_issues.critical_issues xdm.asset.related_cases.cases_breakdown
   xdm.asset.related_cases.critical_cases xdm.host.ipv4_addresses xdm.host.ipv6_addresses
-  xdm.host.mac_addresses xdm.host.os_family xdm.host.os_distribution xdm.host.os_release
-  xdm.network.internet_exposed xdm.cloud.vpc_id xdm.asset.raw_fields
+  xdm.host.mac_addresses xdm.host.fqdn xdm.host.os_family xdm.host.os_distribution
+  xdm.host.os_release xdm.network.internet_exposed xdm.cloud.vpc_id xdm.asset.raw_fields
 `)
 
 /** Keys are literal. Lists may be one text. */
@@ -130,7 +131,8 @@ function assetOf(row: Row, facts: RawFacts): AssetState {
   const kind = kindOf(row, provider !== null)
   const instanceIds = instanceIdsOf(row, kind, provider)
   const cloud = placementOf(row, provider, instanceIds[0] ?? null)
-  const names = namesOf([row['xdm.asset.name'], ...row['xdm.asset.external_fqdn']])
+  const fqdns = [...row['xdm.asset.external_fqdn'], ...row['xdm.host.fqdn']]
+  const names = namesOf([row['xdm.asset.name'], ...fqdns])
   const ips = [...row['xdm.host.ipv4_addresses'], ...row['xdm.host.ipv6_addresses']]
   // A device that only the network saw has its address for a strong id.
   const addresses = addressesOf(strongId === null ? ips : [...ips, strongId])
