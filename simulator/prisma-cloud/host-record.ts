@@ -6,10 +6,12 @@ import { NEVER, type ScanView, iso, scanRecord } from './scan-record.ts'
 /** The record of `machine`. */
 export function hostRecord(machine: Machine, view: ScanView): Value {
   const isWindows = machine.system.family === 'WINDOWS'
+  const scan = scanRecord(machine, view)
   return {
     _id: machine.hostname,
     type: 'host',
-    ...scanRecord(machine, view),
+    ...scan,
+    ...(machine.publicIp === null ? {} : { riskFactors: reachable(scan['riskFactors']) }),
     hostname: machine.hostname,
     scanTime: iso(machine.lastSeenMs),
     ...(isWindows ? {} : { hostDevices: [{ name: 'eth0', ip: machine.privateIp }] }),
@@ -17,6 +19,12 @@ export function hostRecord(machine: Machine, view: ScanView): Value {
     cloudMetadata: cloudMetadata(machine, machine.cloud),
   }
 }
+
+/** The risk factors of a machine that the internet reaches. */
+const reachable = (factors: unknown): Value => ({
+  ...(factors as Value | null),
+  'Reachable from the internet': {},
+})
 
 function cloudMetadata(machine: Machine, cloud: CloudPlace | null): Value {
   // Both forms of "not in a cloud that was onboarded" occur.
