@@ -1,4 +1,4 @@
-// Stream cloud.issues: what a policy made of weaknesses, for tenants whose findings XQL cannot tell.
+// Stream cloud.issues: what a policy made of weaknesses, for tenants without XQL findings.
 import { PipelineError } from '../../contracts/errors.ts'
 import type { PullContext, Source } from '../../contracts/ports.ts'
 import {

@@ -1,4 +1,4 @@
-// Issues and incidents over real HTTP: paging, both shapes, several assets, faults, what is kept back.
+// Issues and incidents over real HTTP: paging, several assets, faults, what is kept back.
 import { describe, expect, it } from 'vitest'
 import type { PipelineError } from '../../contracts/errors.ts'
 import type { Source } from '../../contracts/ports.ts'

@@ -5,6 +5,7 @@ import { PipelineError } from '../../contracts/errors.ts'
 import type { RawFacts } from '../../contracts/envelope.ts'
 import { assetUid } from '../../contracts/identity.ts'
 import type { Observation } from '../../contracts/ports.ts'
+import { mergedFinding } from '../../transformers/lifecycle/merge.ts'
 import { samplePath, sampleJson, samplesPresent } from '../support/samples.ts'
 import { FETCHED_MS, TENANT, expectValid, transformerOf } from '../support/transform.ts'
 
@@ -212,6 +213,24 @@ describe('an issue', () => {
     const { findings } = observe('cloud.issues', 'a', issue({ normalized_fields: cves }))
     expect(findings.map((f) => f.vuln_id)).toEqual(['CVE-2026-0001', 'CVE-2026-0002'])
     expect(observe('cloud.issues', 'issue|7', issue({ asset_ids: [] })).findings).toEqual([])
+  })
+
+  it('that is resolved closes no finding for which another is open', () => {
+    const [old] = observe('cloud.issues', 'a', issue({ id: 1, status: 'Resolved' })).findings
+    const [open] = observe('cloud.issues', 'a', issue({ id: 2, status: 'New' })).findings
+    if (old === undefined || open === undefined) throw new Error('nothing there')
+    const unit = (n: number, state: typeof open) => ({
+      unit: `c|cloud.issues|${n}`,
+      rank: 1,
+      state,
+    })
+    const over = { closed: false, closedAtMs: null, firstSeenMs: null, reopenCount: 0 }
+    const state = mergedFinding([unit(1, old), unit(2, open)], {
+      ...over,
+      entityUid: null,
+      epssScore: null,
+    })
+    expect(state).toMatchObject({ status: 'OPEN', resolution: 'NONE', resolved_at: null })
   })
 
   it('that names no weakness at all goes to the dead letters', () => {

@@ -49,6 +49,21 @@ const FIELDS: Readonly<Record<string, readonly string[]>> = {
     'xdm.finding.first_observed xdm.vulnerability.cve_id xdm.vulnerability.severity',
     'xdm.vulnerability.cvss_score xdm.vulnerability.fix_versions xdm.software_package.purl',
     'xdm.vulnerability.cve_risk_factors xdm.vulnerability.epss_score xdm.software_package.id',
+    'vulnerability_id asset_id affected_software package_version file_path cvss_severity',
+  ],
+  'cloud.issues': [
+    'id name description severity status status.progress resolution_time last_modified asset_ids',
+    'asset_names asset_types asset_providers asset_regions is_excluded normalized_fields',
+    'xdm.vulnerability.cve_id xdm.vulnerability.cvss_vector xdm.software_package.purl',
+  ],
+  'xdr.findings': [
+    'endpoint endpoint_id endpoint_name cves name severity severity_score description type',
+    'publication_date is_excluded affected_products',
+  ],
+  'xdr.incidents': [
+    'incident incident_id description severity status hosts creation_time xdr_url extra reply',
+    'xpanse_risk_score xpanse_risk_explainer cves cveId cvssScore epssScore confidence',
+    'exploitMaturity reportedExploitInTheWild riskFactors attributeName',
   ],
 }
 const SPECIALS = ['', 'N/A', '\0', '\ud800', '__proto__', '10.0.0.7', 'pkg:npm/%zz@1', '[', '::1']
@@ -87,6 +102,9 @@ describe.each(TRANSFORMERS)('the transformer of $stream', ({ stream }) => {
       'xdm.finding.id': 'a',
       'xdm.finding.asset_id': 'a',
       'xdm.vulnerability.cve_id': 'CVE-2026-0001',
+      id: 'a',
+      endpoint: { endpoint_id: 'a', endpoint_name: 'b', cves: ['CVE-2026-0001', 'x'] },
+      incident: { incident_id: 'a', hosts: ['b:native-1'] },
     }
     let accepted = 0
     fc.assert(

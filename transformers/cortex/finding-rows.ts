@@ -1,5 +1,5 @@
-// What every Cortex listing of weaknesses says in the end: one row, one weakness of one package on one
-// asset, which it only names.
+// What every Cortex listing of weaknesses says in the end: one row, one weakness of one package on
+// one asset, which it only names.
 import { z } from 'zod'
 import type { RawFacts } from '../../contracts/envelope.ts'
 import type { AffectedPackage, AssetRef, Exploit, FindingState } from '../../contracts/finding.ts'

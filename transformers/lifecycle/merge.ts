@@ -43,7 +43,7 @@ function mergedVulnerability(
 }
 
 export function mergedFinding(contributions: readonly Contribution[], over: Overlay): FindingState {
-  const ordered = byRank(contributions).map((c) => c.state as FindingState)
+  const ordered = openFirst(byRank(contributions).map((c) => c.state as FindingState))
   const first = ordered[0] as FindingState
   const worst = ordered.reduce((a, b) => (b.severity_id > a.severity_id ? b : a), first)
   const pick = first.package
@@ -69,6 +69,12 @@ export function mergedFinding(contributions: readonly Contribution[], over: Over
     resolved_at: over.closedAtMs,
     reopen_count: over.reopenCount,
   }
+}
+
+/** One contributor that the vendor has closed does not close what another still shows. */
+function openFirst(states: readonly FindingState[]): FindingState[] {
+  const isClosed = ({ status }: FindingState) => status === 'RESOLVED'
+  return [...states.filter((state) => !isClosed(state)), ...states.filter(isClosed)]
 }
 
 /** The content of an entity with its EPSS held where it was until it really moves. */
