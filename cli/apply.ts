@@ -26,7 +26,9 @@ export async function applySchemas(args: readonly string[]): Promise<number> {
   return 0
 }
 
-/** @throws PipelineError CONFIGURATION when a topic stands in a form that is not changed by itself */
+/**
+ * @throws PipelineError CONFIGURATION when a topic stands in a form that is not changed by itself
+ */
 export async function ensureTopics(settings: KafkaSettings) {
   const admin = await openAdmin(settings, createLogger('topics'))
   try {

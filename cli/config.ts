@@ -33,4 +33,3 @@ export type Connection = ExposureConfig['connections'][number]
 
 /** For `npm start`, where the stack gives the addresses unless the file names its own. */
 export const startConfig = exposureConfig.partial({ kafka: true, registry: true })
-export type StartConfig = z.infer<typeof startConfig>

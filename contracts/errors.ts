@@ -1,5 +1,6 @@
-// Every failure the product can report: its name, whether waiting helps, and the operator's next step.
-import { z } from 'zod'
+// Every failure the product can report: its name, whether waiting helps, and the operator's next
+// step.
+import type { z } from 'zod'
 
 /** The closed list. The first seven are the names of the vendors' troubleshooting tables. */
 export const ERROR_TYPES = [

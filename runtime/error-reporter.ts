@@ -8,7 +8,9 @@ import type { OutRecord } from '../contracts/processing.ts'
 import { TOPICS, type VendorId, topicName } from '../contracts/topics.ts'
 import type { Logger } from './log.ts'
 
-/** What a condition belongs to. Null: not of one stream (a login), or not of a connection (a sink). */
+/**
+ * What a condition belongs to. Null: not of one stream (a login), or not of a connection (a sink).
+ */
 export type ErrorScope = {
   readonly connection: string | null
   readonly vendor: VendorId | null
@@ -213,7 +215,9 @@ function eventOf(
   }
 }
 
-/** Sends events in order, one batch at a time; what cannot be sent is tried again, within bounds. */
+/**
+ * Sends events in order, one batch at a time; what cannot be sent is tried again, within bounds.
+ */
 function eventQueue(options: ReporterOptions) {
   const waiting: OutRecord[] = []
   let sending: Promise<void> | null = null

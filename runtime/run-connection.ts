@@ -5,22 +5,11 @@ import { PipelineError } from '../contracts/errors.ts'
 import type { Source } from '../contracts/ports.ts'
 import type { Verdict } from '../contracts/run.ts'
 import { loadCheckpoints } from './checkpoint.ts'
-import type { StreamSettings } from './connection-config.ts'
+import type { ConnectionConfig } from './connection-config.ts'
 import type { VendorConnector } from './connector.ts'
 import { type ErrorScope, faultScope } from './error-reporter.ts'
 import type { Metrics } from './metrics.ts'
 import { type RunSourceOptions, RunInterrupted, runSource } from './run-source.ts'
-
-/** What the loop needs of a connection's settings, whatever its vendor. */
-export type ConnectionConfig = {
-  readonly name: string
-  readonly tenant?: string | undefined
-  /** Time between the starts of two runs of a stream, in ms. */
-  readonly every: number
-  /** Percent of `every`. */
-  readonly jitter: number
-  readonly streams?: Readonly<Record<string, StreamSettings | undefined>> | undefined
-}
 
 /** How one turn of one stream ended. `runId` null: it never came to a run. */
 export type TurnOutcome = {
@@ -57,7 +46,8 @@ export function enabledSources<Client>(
 
 /**
  * Pulls the connection until the signal comes, or once.
- * @throws PipelineError only for what nobody but the operator can mend (a checkpoint of another version)
+ * @throws PipelineError only for what nobody but the operator can mend (a checkpoint of another
+ * version)
  */
 export async function runConnection<Config extends ConnectionConfig, Client>(
   config: Config,
@@ -186,7 +176,9 @@ class Turns<Config extends ConnectionConfig, Client> {
     }
   }
 
-  /** The login or the tenant's name failed: there is no run to speak of, but operations must know. */
+  /**
+   * The login or the tenant's name failed: there is no run to speak of, but operations must know.
+   */
   #neverBegan(source: Source<Client, unknown>, error: unknown): TurnOutcome {
     const { name: connection } = this.#config
     const failure =

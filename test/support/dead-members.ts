@@ -1,4 +1,5 @@
-// Lets Kafka give up on processes that were killed at once, where it would wait for a session's end.
+// Lets Kafka give up on processes that were killed at once, where it would wait for a session's
+// end.
 import { Kafka, logLevel } from '../../runtime/kafka/kafkajs.ts'
 
 // The shapes of kafkajs' own sources; it offers no public way to send LeaveGroup for another.

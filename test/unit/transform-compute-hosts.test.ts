@@ -266,7 +266,7 @@ describe('bad input', () => {
     ['no UTF-8', Buffer.from([0x22, 0xff, 0x22])],
   ])('refuses %s as an invalid response', (_what, body) => {
     const error = refusal(body)
-    expect(error).toMatchObject({ failure: 'INVALID_RESPONSE', stage: 'PARSE' })
+    expect(error).toMatchObject({ failure: 'INVALID_RESPONSE', stage: 'NORMALIZE' })
     expect(error.message).not.toContain('html')
   })
 
