@@ -3,11 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { PipelineError } from '../../contracts/errors.ts'
 import { RAW_PARTITIONS } from '../../contracts/topics.ts'
 import { createMetrics } from '../../runtime/metrics.ts'
-import {
-  type ConnectionConfig,
-  type ConnectionOptions,
-  runConnection,
-} from '../../runtime/run-connection.ts'
+import type { ConnectionConfig } from '../../runtime/connection-config.ts'
+import { type ConnectionOptions, runConnection } from '../../runtime/run-connection.ts'
 import { RunInterrupted, runSource } from '../../runtime/run-source.ts'
 import { startChild } from '../support/kafka-processes.ts'
 import {
