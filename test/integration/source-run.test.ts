@@ -19,7 +19,6 @@ import {
 } from '../support/list-source.ts'
 import type { SourceJob } from '../support/source-worker.ts'
 import { type SourceWorld, openSourceWorld } from '../support/source-world.ts'
-import { waitFor } from '../support/stack.ts'
 
 const unitsOf = (runId: string, chunks: List['chunks']): string[] =>
   chunks
@@ -99,7 +98,8 @@ describe('a run that was interrupted', () => {
   it('has both the last chunk and its end when it dies right after the commit', async () => {
     const world = await openSourceWorld()
     const chunks = listOf(3, 2)
-    await killedAt(world, 'source.ended:1', { chunks })
+    // Three transactions: started, first chunk, last chunk and end.
+    await killedAt(world, 'session.committed:3', { chunks })
     const { runId, verdict } = await world.checkpoint()
     expect(verdict).toBe('COMPLETE')
     expect(await world.units()).toEqual(unitsOf(runId, chunks))
@@ -276,10 +276,10 @@ describe('the end of a run', () => {
 
 type Vendor = { tenant: string; asked: number }
 
-/** A connector over one listed source, as producers hold it. */
-const connectorOf = (list: List, vendor: Vendor) => ({
+/** A connector over listed sources, as producers hold it. */
+const connectorOf = (lists: readonly List[], vendor: Vendor) => ({
   vendor: 'prisma-cloud' as const,
-  sources: [listSource(list)],
+  sources: lists.map(listSource),
   apiHost: () => '127.0.0.1',
   connect: () => null,
   resolveTenant: async () => {
@@ -308,7 +308,7 @@ describe('a connection', () => {
     const vendor: Vendor = { tenant: TENANT, asked: 0 }
     const list: List = { chunks: listOf(1) }
     const turn = (of: ConnectionConfig) =>
-      runConnection(of, connectorOf(list, vendor), connectionOptions(world.process(), {}))
+      runConnection(of, connectorOf([list], vendor), connectionOptions(world.process(), {}))
     await turn(config)
     expect(vendor.asked).toBe(1)
     vendor.tenant = 'renamed'
@@ -324,36 +324,47 @@ describe('a connection', () => {
 
   it('makes up for any number of missed turns with a single one', async () => {
     const world = await openSourceWorld()
-    const everyMs = 100
-    const startMs = 1_800_000_000_000
-    const clock = { nowMs: startMs }
+    const everyMs = 4_000
+    const clock = { nowMs: 1_800_000_000_000 }
     const stop = new AbortController()
     const starts: number[] = []
-    const list: List = {
+    const slow: List = {
+      stream: 'compute.hosts',
       chunks: listOf(1),
-      // The first run lasts as long as ten and a half turns.
-      before: (index) => {
-        if (index === 0 && starts.length === 1) clock.nowMs += everyMs * 10.5
+      onPull: () => {
+        starts.push(clock.nowMs)
+        // The first run lasts as long as ten and a half turns.
+        if (starts.length === 1) clock.nowMs += everyMs * 10.5
+        if (starts.length === 4) stop.abort()
       },
-      onPull: () => starts.push(clock.nowMs),
     }
-    const running = runConnection(
-      { ...config, tenant: TENANT, every: everyMs, jitter: 0 },
-      connectorOf(list, { tenant: TENANT, asked: 0 }),
+    // Nothing else moves the clock: a turn of this stream is a quarter of one of the other.
+    const tick = everyMs / 4
+    const clockwork: List = {
+      stream: 'compute.images',
+      chunks: listOf(1),
+      onPull: () => (clock.nowMs += tick),
+    }
+    await runConnection(
+      {
+        ...config,
+        tenant: TENANT,
+        jitter: 0,
+        every: everyMs,
+        streams: { 'compute.images': { every: tick } },
+      },
+      connectorOf([slow, clockwork], { tenant: TENANT, asked: 0 }),
       connectionOptions(world.process(), {
         once: false,
         nowMs: () => clock.nowMs,
         signal: stop.signal,
       }),
     )
-    await waitFor(() => starts.length === 2, { what: 'the turn after the long one' })
-    await waitFor(async () => (await world.ends()).length === 2 * RAW_PARTITIONS, {
-      what: 'the second run ends',
-    })
-    clock.nowMs += everyMs
-    await waitFor(() => starts.length === 3, { what: 'the turn after that' })
-    stop.abort()
-    await running
-    expect(starts).toEqual([0, 10.5, 11.5].map((turns) => startMs + turns * everyMs))
+    const [first = 0, second = 0, third = 0, fourth = 0] = starts
+    expect(second - first).toBeGreaterThanOrEqual(10.5 * everyMs)
+    for (const apart of [third - second, fourth - third]) {
+      expect(apart).toBeGreaterThanOrEqual(everyMs)
+      expect(apart).toBeLessThanOrEqual(everyMs + 2 * tick)
+    }
   })
 })

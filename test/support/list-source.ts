@@ -18,9 +18,11 @@ export const TENANT = 'acme'
 const ENDPOINT = '/api/v1/hosts'
 const TRANSACTION_TIMEOUT_MS = 20_000
 
-/** `bytes` above zero: too large to be published. */
+/** With `tooLargeBytes` it has no body. */
 export type Item = { readonly unit: string; readonly tooLargeBytes?: number }
 export type List = {
+  /** Default: STREAM. */
+  readonly stream?: string
   /** The chunks of the listing. */
   readonly chunks: readonly (readonly Item[])[]
   /** By the index of its chunk. */
@@ -50,7 +52,7 @@ export function listSource(list: List): Source<null, unknown> {
   return {
     vendor: 'prisma-cloud',
     product: 'prisma-compute',
-    stream: STREAM,
+    stream: list.stream ?? STREAM,
     kind: 'SNAPSHOT',
     entities: 'both',
     checkpoint: listCheckpoint,
