@@ -4,13 +4,13 @@ import type { CheckAnswer } from '../contracts/ports.ts'
 import { CONNECTORS } from '../producers/sources.ts'
 import { createLogger } from '../runtime/log.ts'
 import type { Connection } from './config.ts'
-import { UsageError, loadConfig, parse, stopSignal } from './command.ts'
+import { ANY_WORDS, UsageError, loadConfig, parse, stopSignal } from './command.ts'
 
 const EXIT_NOT_CONNECTED = 3
 const CHECK_TIMEOUT_MS = 120_000
 
 export async function check(args: readonly string[]): Promise<number> {
-  const { values, positionals } = parse(args, { config: { type: 'string' } })
+  const { values, positionals } = parse(args, { config: { type: 'string' } }, ANY_WORDS)
   const { connections } = loadConfig(values.config)
   const unknown = positionals.filter((name) => !connections.some((c) => c.name === name))
   if (unknown.length > 0) throw new UsageError(`no connection named ${unknown.join(', ')}`)

@@ -14,12 +14,25 @@ export class UsageError extends Error {
 
 type Options = NonNullable<Parameters<typeof parseArgs>[0]>['options']
 
-/** node's parseArgs; what it does not know is a UsageError. */
-export function parse<const O extends NonNullable<Options>>(args: readonly string[], options: O) {
+/** node's parseArgs; what it does not know, and more than `wordsMax` words, is a UsageError. */
+export function parse<const O extends NonNullable<Options>>(
+  args: readonly string[],
+  options: O,
+  wordsMax = 0,
+) {
+  const parsed = parsedArgs(args, options)
+  const [excess] = parsed.positionals.slice(wordsMax)
+  if (excess !== undefined) throw new UsageError(`"${excess}" is one word too many`)
+  return parsed
+}
+
+function parsedArgs<const O extends NonNullable<Options>>(args: readonly string[], options: O) {
   try {
     return parseArgs({ args: [...args], options, allowPositionals: true, strict: true })
   } catch (cause) {
-    throw new UsageError(cause instanceof Error ? cause.message : String(cause), { cause })
+    // The first sentence says it; the others are about node.
+    const [said] = (cause instanceof Error ? cause.message : String(cause)).split('. ')
+    throw new UsageError(said ?? 'these options cannot be read', { cause })
   }
 }
 
@@ -33,6 +46,9 @@ export function loadConfig(file: string | undefined): ExposureConfig {
   }
   return readConfig(path, exposureConfig)
 }
+
+/** With a sub-command's own list of words, as in `check NAME ...`. */
+export const ANY_WORDS = Infinity
 
 /** Aborts at SIGINT or SIGTERM; a second signal ends the process at once. */
 export function stopSignal(): AbortSignal {

@@ -6,17 +6,23 @@ import { kafkaConfig, registryConfig } from '../runtime/config.ts'
 import { duration } from '../runtime/connection-config.ts'
 import { postgresConfig } from '../sinks/postgres/config.ts'
 
+/** Names that stand more than once in a list of which nothing else is known. */
+function repeatedNames(list: unknown): string[] {
+  const named = z.object({ name: z.string() })
+  const names = (Array.isArray(list) ? list : []).flatMap((item) => {
+    const parsed = named.safeParse(item)
+    return parsed.success ? [parsed.data.name] : []
+  })
+  return [...new Set(names.filter((name, index) => names.indexOf(name) < index))]
+}
+
 const connections = z
   .array(z.discriminatedUnion('type', [prismaCloudConnection, cortexConnection]))
-  .superRefine((list, context) => {
-    const names = new Set<string>()
-    list.forEach(({ name }, index) => {
-      if (names.has(name)) {
-        const message = `the name ${name} is used twice; names are unique`
-        context.addIssue({ code: 'custom', path: [index, 'name'], message })
-      }
-      names.add(name)
-    })
+  .refine((list) => repeatedNames(list).length === 0, {
+    // Also when something else is wrong: all problems are named at once.
+    when: () => true,
+    error: ({ input }) =>
+      `names are unique; used more than once: ${repeatedNames(input).join(', ')}`,
   })
 
 export const exposureConfig = z.strictObject({

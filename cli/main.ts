@@ -28,10 +28,12 @@ function find(args: readonly string[]): { command: Command; rest: readonly strin
     const command = COMMANDS.find((candidate) => candidate === name)
     if (command !== undefined) return { command, rest: args.slice(words) }
   }
-  throw new UsageError(args.length === 0 ? 'which command?' : `no command "${args.join(' ')}"`)
+  const words = args.filter((word) => !word.startsWith('-')).slice(0, 2)
+  throw new UsageError(words.length === 0 ? 'which command?' : `no command "${words.join(' ')}"`)
 }
 
-async function main(args: readonly string[]): Promise<number> {
+async function main(given: readonly string[]): Promise<number> {
+  const args = given.filter((arg) => arg !== '--trace')
   const wantsHelp = args.includes('--help') || args.includes('-h') || args[0] === 'help'
   if (args.length === 0 || (wantsHelp && args.filter((a) => !a.startsWith('-')).length === 0)) {
     process.stdout.write(HELP)
@@ -42,8 +44,14 @@ async function main(args: readonly string[]): Promise<number> {
     process.stdout.write(helpOf(command))
     return 0
   }
-  return RUNNERS[command](rest.filter((arg) => arg !== '--trace'))
+  return RUNNERS[command](rest)
 }
+
+/** The table's step says that a passing fault is tried again: here the process ends. */
+const nextStep = ({ details, retriable, remediation }: PipelineError): string =>
+  retriable && details.remediation === undefined
+    ? 'Mend what the sentence names, or wait until it is over, and start again.'
+    : remediation
 
 function explain(error: unknown): number {
   if (process.argv.includes('--trace') || environment('EXPOSURE_TRACE') !== undefined) {
@@ -56,7 +64,7 @@ function explain(error: unknown): number {
   if (error instanceof PipelineError) {
     console.error(`exposure: ${error.message}`)
     for (const violation of error.details.violations ?? []) console.error(`  ${violation}`)
-    console.error(`  next step: ${error.remediation}`)
+    console.error(`  next step: ${nextStep(error)}`)
     return EXIT_FAILURE
   }
   const message = error instanceof Error ? error.message : String(error)
