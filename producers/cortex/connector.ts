@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { PipelineError } from '../../contracts/errors.ts'
 import type { CheckAnswer } from '../../contracts/ports.ts'
 import { type VendorConnector, checkStep } from '../../runtime/connector.ts'
+import type { JsonAnswer } from '../../runtime/http.ts'
 import { type CortexClient, createCortexClient } from './client.ts'
 import { ASSETS_PATH, assetsWindow, cloudAssets } from './cloud-assets.ts'
 import { cloudFindings } from './cloud-findings.ts'
@@ -44,13 +45,28 @@ type Probe = readonly [
   probe: (client: CortexClient) => Promise<unknown>,
 ]
 const PROBES: readonly Probe[] = [
-  ['xdr.endpoints', 'read endpoints', (c) => post(c, ENDPOINTS_PATH, endpointsWindow(0, 1))],
-  ['cloud.assets', 'read cloud assets', (c) => post(c, ASSETS_PATH, assetsWindow(0, 1))],
+  [
+    'xdr.endpoints',
+    'read endpoints',
+    (c) => some(post(c, ENDPOINTS_PATH, endpointsWindow(0, 1)), 'endpoints'),
+  ],
+  [
+    'cloud.assets',
+    'read cloud assets',
+    (c) => some(post(c, ASSETS_PATH, assetsWindow(0, 1)), 'data'),
+  ],
   ['cloud.findings', 'read the XQL quota', (c) => post(c, QUOTA_PATH, {})],
 ]
 
 const post = (client: CortexClient, path: string, data: Readonly<Record<string, unknown>>) =>
   client.http.json('POST', path, { body: { request_data: data }, attemptsMax: ATTEMPTS_MAX })
+
+/** @throws PipelineError MISSING_DATA when the list is there and empty */
+async function some(answer: Promise<JsonAnswer>, list: string): Promise<void> {
+  const rows = memberAt((await answer).value, ['reply', list])
+  if (!Array.isArray(rows) || rows.length > 0) return
+  throw new PipelineError('MISSING_DATA', 'FETCH', `this key sees nothing: reply.${list} is empty`)
+}
 
 /** A key of the other level is refused like a wrong one: so the other level is tried, and named. */
 async function validateKey(client: CortexClient): Promise<void> {

@@ -1,4 +1,5 @@
 // Prisma Cloud as the producers see it: its connector with all streams, and the connection test.
+import { PipelineError } from '../../contracts/errors.ts'
 import type { CheckAnswer } from '../../contracts/ports.ts'
 import { type VendorConnector, checkStep } from '../../runtime/connector.ts'
 import { type PrismaCloudClient, createPrismaCloudClient } from './client.ts'
@@ -32,9 +33,12 @@ async function check(client: PrismaCloudClient): Promise<CheckAnswer[]> {
 
 async function readOneHost(client: PrismaCloudClient): Promise<void> {
   const compute = await client.compute()
-  await compute.json('GET', hostsPath(client), {
+  const { value } = await compute.json('GET', hostsPath(client), {
     query: { limit: 1, offset: 0, compact: true },
     limiter: client.computeLimiter('hosts'),
     attemptsMax: CHECK_ATTEMPTS_MAX,
   })
+  // Past its end, and so where nothing is to be seen, the listing is `null`.
+  if (value !== null && !(Array.isArray(value) && value.length === 0)) return
+  throw new PipelineError('MISSING_DATA', 'FETCH', 'this account sees no hosts')
 }

@@ -57,6 +57,18 @@ const ROWS: readonly Row[] = [
     step: 'log in',
   },
   {
+    name: 'prisma',
+    faults: PROVOKE['prisma-cloud'].MISSING_DATA,
+    failure: 'MISSING_DATA',
+    step: 'read hosts',
+  },
+  {
+    name: 'alpha',
+    faults: PROVOKE.cortex.MISSING_DATA,
+    failure: 'MISSING_DATA',
+    step: 'read cloud assets',
+  },
+  {
     name: 'alpha',
     faults: PROVOKE.cortex.AUTHORIZATION_FAILURE,
     failure: 'AUTHORIZATION_FAILURE',

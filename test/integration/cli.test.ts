@@ -246,7 +246,10 @@ describe('exposure tail and run', { timeout: TEST_TIMEOUT_MS }, () => {
       .map((line) => JSON.parse(line) as { key: string; value: Record<string, unknown> })
     expect(records).toHaveLength(3)
     for (const { key, value } of records) {
-      expect(value).toMatchObject({ finding_uid: key, meta: { connection_id: 'prisma' } })
+      expect(value).toMatchObject({
+        finding_uid: key,
+        meta: { source: { vendor: 'prisma-cloud', connection_id: 'prisma' } },
+      })
     }
 
     const began = performance.now()
