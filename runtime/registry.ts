@@ -194,8 +194,9 @@ export function registryError(error: unknown, doing: string): PipelineError {
   const failure = failureOf(statusOf(error), reason)
   if (failure === 'TEMPORARY_FAILURE' && NETWORK.test(reason)) {
     const said = reason.replace(/^Error, status 400: /, '')
-    const text = `the registry does not answer: check that it runs, and registry.url (${doing}: ${said})`
-    return new PipelineError(failure, 'REGISTRY', text, { cause: error })
+    const text = 'the registry does not answer: check that it runs, and registry.url'
+    const message = `${text} (${doing}: ${said})`
+    return new PipelineError(failure, 'REGISTRY', message, { cause: error })
   }
   return new PipelineError(failure, 'REGISTRY', `${doing}: ${reason}`, { cause: error })
 }

@@ -1,4 +1,4 @@
-// `exposure check` against the simulated vendors: every step that works, and every row of the tables.
+// `exposure check` against the simulated vendors: steps that work, and every row of the tables.
 import { describe, expect, it } from 'vitest'
 import { FAILURES, type Failure } from '../../contracts/errors.ts'
 import type { Fault } from '../../simulator/faults.ts'

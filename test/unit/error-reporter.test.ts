@@ -188,7 +188,7 @@ describe('conditions', () => {
 })
 
 describe('a temporary failure', () => {
-  it('becomes a disconnection of the connection after the time set, which says the minutes', async () => {
+  it('becomes a disconnection after the time set, which says the minutes', async () => {
     const { reporter, clock, states, events } = reporterWith()
     for (let minute = 0; minute < 15; minute++) {
       reporter.raise(away, scope)
