@@ -9,7 +9,12 @@ import type { ConnectionConfig } from './connection-config.ts'
 import type { VendorConnector } from './connector.ts'
 import { type ErrorScope, faultScope } from './error-reporter.ts'
 import type { Metrics } from './metrics.ts'
-import { type RunSourceOptions, RunInterrupted, runSource } from './run-source.ts'
+import {
+  type RunSourceOptions,
+  RunInterrupted,
+  runSource,
+  transactionalIdOf,
+} from './run-source.ts'
 
 /** How one turn of one stream ended. `runId` null: it never came to a run. */
 export type TurnOutcome = {
@@ -87,7 +92,9 @@ class Turns<Config extends ConnectionConfig, Client> {
 
   async once(): Promise<TurnOutcome[]> {
     const outcomes: TurnOutcome[] = []
-    for (const source of enabledSources(this.#config, this.#connector.sources)) {
+    const sources = enabledSources(this.#config, this.#connector.sources)
+    await this.#takeOver(sources)
+    for (const source of sources) {
       if (this.#options.signal.aborted) break
       outcomes.push(await this.#turn(source, INTERRUPTIONS_MAX))
     }
@@ -96,6 +103,7 @@ class Turns<Config extends ConnectionConfig, Client> {
 
   async forever(): Promise<TurnOutcome[]> {
     const sources = enabledSources(this.#config, this.#connector.sources)
+    await this.#takeOver(sources)
     const dueMs = await this.#firstTurns(sources)
     const failures = new Map<string, number>()
     const { signal, nowMs } = this.#options
@@ -118,6 +126,23 @@ class Turns<Config extends ConnectionConfig, Client> {
   async close(): Promise<void> {
     if (this.#client !== null) await this.#connector.close(this.#client)
     this.#client = null
+  }
+
+  /**
+   * A process that died may have left a transaction open on any stream, and until Kafka gives that
+   * up nobody reads the checkpoints past it. The fence of its own stream decides it now.
+   */
+  async #takeOver(sources: readonly Source<Client, unknown>[]): Promise<void> {
+    const { prefix, openSession, log } = this.#options
+    const fence = async (stream: string) => {
+      try {
+        const session = await openSession(transactionalIdOf(prefix, this.#config.name, stream))
+        await session.close()
+      } catch (error) {
+        log.debug({ err: error, stream }, 'the fence is left to the next run')
+      }
+    }
+    await Promise.all(sources.map(({ stream }) => fence(stream)))
   }
 
   /** A stream whose last run ended waits for its turn; one that was interrupted goes on at once. */

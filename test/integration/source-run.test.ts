@@ -322,6 +322,26 @@ describe('a connection', () => {
     expect(vendor.asked).toBe(2)
   })
 
+  it('is not held up by a transaction that a dead process left open on another stream', async () => {
+    const world = await openSourceWorld()
+    const chunks = listOf(2, 2)
+    await killedAt(world, 'session.outputs-sent:2', { chunks })
+    const [first, second] = await runConnection(
+      { ...config, tenant: TENANT },
+      connectorOf([{ stream: 'compute.images', chunks: listOf(1) }, { chunks }], {
+        tenant: TENANT,
+        asked: 0,
+      }),
+      connectionOptions(world.process(), {}),
+    )
+    expect([first?.verdict, second?.verdict]).toEqual(['COMPLETE', 'COMPLETE'])
+    const runIds = (await world.ends()).map(({ end }) => `${end.stream} ${end.verdict}`)
+    // The one that died before its first chunk has no place to go on from.
+    expect(new Set(runIds)).toEqual(
+      new Set(['compute.hosts FAILED', 'compute.images COMPLETE', 'compute.hosts COMPLETE']),
+    )
+  })
+
   it('makes up for any number of missed turns with a single one', async () => {
     const world = await openSourceWorld()
     const everyMs = 4_000
