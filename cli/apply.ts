@@ -5,7 +5,8 @@ import { openAdmin } from '../runtime/kafka/admin.ts'
 import type { KafkaSettings } from '../runtime/kafka/types.ts'
 import { createLogger } from '../runtime/log.ts'
 import { openRegistry } from '../runtime/registry.ts'
-import { loadConfig, parse } from './command.ts'
+import { parse } from './command.ts'
+import { loadConfig } from './config.ts'
 
 const REGISTRY_TIMEOUT_MS = 15_000
 

@@ -3,8 +3,8 @@ import { FAILURES, PipelineError } from '../contracts/errors.ts'
 import type { CheckAnswer } from '../contracts/ports.ts'
 import { CONNECTORS } from '../producers/sources.ts'
 import { createLogger } from '../runtime/log.ts'
-import type { Connection } from './config.ts'
-import { ANY_WORDS, UsageError, loadConfig, parse, stopSignal } from './command.ts'
+import { type Connection, loadConfig } from './config.ts'
+import { ANY_WORDS, UsageError, parse, stopSignal } from './command.ts'
 
 const EXIT_NOT_CONNECTED = 3
 const CHECK_TIMEOUT_MS = 120_000

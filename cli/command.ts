@@ -1,8 +1,5 @@
-// The words of the command line, and what the sub-commands share.
+// The words of the command line, and what the sub-commands share. Loads nothing of the product.
 import { parseArgs } from 'node:util'
-import { PipelineError } from '../contracts/errors.ts'
-import { configFile, readConfig } from '../runtime/config.ts'
-import { type ExposureConfig, exposureConfig } from './config.ts'
 
 export const COMMANDS = ['start', 'run', 'check', 'topics apply', 'schemas apply', 'tail'] as const
 export type Command = (typeof COMMANDS)[number]
@@ -34,17 +31,6 @@ function parsedArgs<const O extends NonNullable<Options>>(args: readonly string[
     const [said] = (cause instanceof Error ? cause.message : String(cause)).split('. ')
     throw new UsageError(said ?? 'these options cannot be read', { cause })
   }
-}
-
-/** @throws PipelineError CONFIGURATION when there is none, or with all of its problems */
-export function loadConfig(file: string | undefined): ExposureConfig {
-  const path = file ?? configFile()
-  if (path === null) {
-    throw new PipelineError('CONFIGURATION', 'CONFIG', 'there is no exposure.yaml here', {
-      remediation: 'Copy exposure.example.yaml to exposure.yaml, or name one: --config FILE.',
-    })
-  }
-  return readConfig(path, exposureConfig)
 }
 
 /** With a sub-command's own list of words, as in `check NAME ...`. */

@@ -2,7 +2,8 @@
 import { z } from 'zod'
 import { cortexConnection } from '../producers/cortex/config.ts'
 import { prismaCloudConnection } from '../producers/prisma-cloud/config.ts'
-import { kafkaConfig, registryConfig } from '../runtime/config.ts'
+import { PipelineError } from '../contracts/errors.ts'
+import { configFile, kafkaConfig, readConfig, registryConfig } from '../runtime/config.ts'
 import { duration } from '../runtime/connection-config.ts'
 import { postgresConfig } from '../sinks/postgres/config.ts'
 
@@ -39,3 +40,14 @@ export type Connection = ExposureConfig['connections'][number]
 
 /** For `npm start`, where the stack gives the addresses unless the file names its own. */
 export const startConfig = exposureConfig.partial({ kafka: true, registry: true })
+
+/** @throws PipelineError CONFIGURATION when there is none, or with all of its problems */
+export function loadConfig(file: string | undefined): ExposureConfig {
+  const path = file ?? configFile()
+  if (path === null) {
+    throw new PipelineError('CONFIGURATION', 'CONFIG', 'there is no exposure.yaml here', {
+      remediation: 'Copy exposure.example.yaml to exposure.yaml, or name one: --config FILE.',
+    })
+  }
+  return readConfig(path, exposureConfig)
+}

@@ -2,24 +2,22 @@
 import { PipelineError } from '../contracts/errors.ts'
 import { environment } from '../runtime/environment.ts'
 import { COMMANDS, type Command, UsageError } from './command.ts'
-import { applySchemas, applyTopics } from './apply.ts'
-import { check } from './check.ts'
 import { HELP, helpOf } from './help.ts'
-import { run } from './run.ts'
-import { start } from './start.ts'
-import { tail } from './tail.ts'
 
 /** Exit codes; README lists them. */
 const EXIT_FAILURE = 1
 const EXIT_USAGE = 2
 
-const RUNNERS: Record<Command, (args: readonly string[]) => Promise<number>> = {
-  start,
-  run,
-  check,
-  'topics apply': applyTopics,
-  'schemas apply': applySchemas,
-  tail,
+type Runner = (args: readonly string[]) => Promise<number>
+
+/** Loaded when called: help and a wrong word need not wait for clients of Kafka and vendors. */
+const RUNNERS: Record<Command, () => Promise<Runner>> = {
+  start: async () => (await import('./start.ts')).start,
+  run: async () => (await import('./run.ts')).run,
+  check: async () => (await import('./check.ts')).check,
+  'topics apply': async () => (await import('./apply.ts')).applyTopics,
+  'schemas apply': async () => (await import('./apply.ts')).applySchemas,
+  tail: async () => (await import('./tail.ts')).tail,
 }
 
 function find(args: readonly string[]): { command: Command; rest: readonly string[] } {
@@ -44,7 +42,8 @@ async function main(given: readonly string[]): Promise<number> {
     process.stdout.write(helpOf(command))
     return 0
   }
-  return RUNNERS[command](rest)
+  const runner = await RUNNERS[command]()
+  return runner(rest)
 }
 
 /** The table's step says that a passing fault is tried again: here the process ends. */

@@ -3,7 +3,8 @@ import { PipelineError } from '../contracts/errors.ts'
 import { kafkaSettings, registrySettings } from '../runtime/config.ts'
 import { createLogger } from '../runtime/log.ts'
 import { openPipeline } from '../runtime/pipeline.ts'
-import { ANY_WORDS, UsageError, loadConfig, parse, stopSignal } from './command.ts'
+import { ANY_WORDS, UsageError, parse, stopSignal } from './command.ts'
+import { loadConfig } from './config.ts'
 import { STAGES, type StageName, startStages } from './stages.ts'
 
 export async function run(args: readonly string[]): Promise<number> {

@@ -7,7 +7,8 @@ import { type LogReader, openLogReader } from '../runtime/kafka/log-reader.ts'
 import { createLogger } from '../runtime/log.ts'
 import { openRegistry } from '../runtime/registry.ts'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { UsageError, loadConfig, parse, stopSignal } from './command.ts'
+import { UsageError, parse, stopSignal } from './command.ts'
+import { loadConfig } from './config.ts'
 
 const REGISTRY_TIMEOUT_MS = 10_000
 const FOLLOW_PAUSE_MS = 300
