@@ -5,52 +5,60 @@ import { startProduct } from '../support/product.ts'
 import { expectStoreIsTruth, expectedAsset, vendorOf } from '../support/truth.ts'
 
 describe('exposure start --once', () => {
-  it('fills the store with exactly the truth, and a second run adds nothing', async () => {
-    const product = await startProduct({ simulator: { machines: 60, rateLimits: true } })
-    const first = await product.once()
-    expect(first.stderr).toBe('')
-    expect([first.code, first.summary?.runs.map((run) => run.verdict)]).toEqual([
-      0,
-      Array.from({ length: 7 }, () => 'COMPLETE'),
-    ])
-    const truth = product.simulator.truth()
+  it(
+    'fills the store with exactly the truth, and a second run adds nothing',
+    { timeout: 180_000 },
+    async () => {
+      const product = await startProduct({ simulator: { machines: 60, rateLimits: true } })
+      const first = await product.once()
+      expect(first.stderr).toBe('')
+      expect([first.code, first.summary?.runs.map((run) => run.verdict)]).toEqual([
+        0,
+        Array.from({ length: 7 }, () => 'COMPLETE'),
+      ])
+      const truth = product.simulator.truth()
 
-    await expectStoreIsTruth(product, truth)
+      await expectStoreIsTruth(product, truth)
 
-    const sharedBy = (table: string) =>
-      product.query<{ entity_uid: string }>(
-        `select entity_uid from exposure.${table} group by 1 having count(distinct vendor) = 2 order by 1`,
+      const sharedBy = (table: string) =>
+        product.query<{ entity_uid: string }>(
+          `select entity_uid from exposure.${table} group by 1 having count(distinct vendor) = 2 order by 1`,
+        )
+      const entities = Map.groupBy(
+        truth.assets.map((a) => [expectedAsset(a).entity_uid, a] as const),
+        ([e]) => e,
       )
-    const entities = Map.groupBy(
-      truth.assets.map((a) => [expectedAsset(a).entity_uid, a] as const),
-      ([e]) => e,
-    )
-    const shared = [...entities]
-      .filter(([, group]) => new Set(group.map(([, a]) => vendorOf(a.product))).size === 2)
-      .map(([entity]) => entity)
-    expect(shared.length).toBeGreaterThan(0)
-    expect((await sharedBy('asset')).map((row) => row.entity_uid)).toEqual(shared.toSorted())
-    expect((await sharedBy('finding')).length).toBeGreaterThan(0)
+      const shared = [...entities]
+        .filter(([, group]) => new Set(group.map(([, a]) => vendorOf(a.product))).size === 2)
+        .map(([entity]) => entity)
+      expect(shared.length).toBeGreaterThan(0)
+      expect((await sharedBy('asset')).map((row) => row.entity_uid)).toEqual(shared.toSorted())
+      expect((await sharedBy('finding')).length).toBeGreaterThan(0)
 
-    const second = await product.once()
-    expect(second.code).toBe(0)
-    const events = Object.values(second.summary?.streams ?? {}).map((stream) => stream.events)
-    expect(events).toEqual(events.map(() => 0))
-    expect(second.summary?.rows).toEqual({ ...first.summary?.rows, runs: 14 })
-  })
+      const second = await product.once()
+      expect(second.code).toBe(0)
+      const events = Object.values(second.summary?.streams ?? {}).map((stream) => stream.events)
+      expect(events).toEqual(events.map(() => 0))
+      expect(second.summary?.rows).toEqual({ ...first.summary?.rows, runs: 14 })
+    },
+  )
 
-  it('leaves a ledger: started, fetched, and one tally per partition that adds up', async () => {
-    const product = await startProduct({ connections: ['prisma'] })
-    const ended = await product.once()
-    expect(ended.code).toBe(0)
-    const runs = await product.events<Run>('runs')
-    const phases = runs.map((run) => run.phase).toSorted()
-    expect(phases).toEqual(['FETCHED', 'STARTED', ...Array.from({ length: 6 }, () => 'TALLY')])
-    const fetched = runs.find((run) => run.phase === 'FETCHED')
-    const seen = runs.reduce((sum, run) => sum + (run.tally?.units_seen ?? 0), 0)
-    expect(fetched).toMatchObject({ verdict: 'COMPLETE', declared: seen, published: seen })
-    expect(seen).toBe(
-      product.simulator.truth().assets.filter((a) => a.product === 'prisma-compute').length,
-    )
-  })
+  it(
+    'leaves a ledger: started, fetched, and one tally per partition that adds up',
+    { timeout: 120_000 },
+    async () => {
+      const product = await startProduct({ connections: ['prisma'] })
+      const ended = await product.once()
+      expect(ended.code).toBe(0)
+      const runs = await product.events<Run>('runs')
+      const phases = runs.map((run) => run.phase).toSorted()
+      expect(phases).toEqual(['FETCHED', 'STARTED', ...Array.from({ length: 6 }, () => 'TALLY')])
+      const fetched = runs.find((run) => run.phase === 'FETCHED')
+      const seen = runs.reduce((sum, run) => sum + (run.tally?.units_seen ?? 0), 0)
+      expect(fetched).toMatchObject({ verdict: 'COMPLETE', declared: seen, published: seen })
+      expect(seen).toBe(
+        product.simulator.truth().assets.filter((a) => a.product === 'prisma-compute').length,
+      )
+    },
+  )
 })
