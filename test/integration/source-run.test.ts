@@ -322,7 +322,7 @@ describe('a connection', () => {
     expect(vendor.asked).toBe(2)
   })
 
-  it('is not held up by a transaction that a dead process left open on another stream', async () => {
+  it('is not held up by what a dead process left open on another stream', async () => {
     const world = await openSourceWorld()
     const chunks = listOf(2, 2)
     await killedAt(world, 'session.outputs-sent:2', { chunks })
