@@ -1,4 +1,4 @@
-// The Docker engine of this machine: where it answers, its images, volumes and left-over containers.
+// The Docker engine of this machine: where it answers, its images, volumes, stale containers.
 import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
