@@ -22,13 +22,14 @@ export type ErrorScope = {
 
 type StreamFacts = { readonly vendor: VendorId; readonly product: string; readonly stream: string }
 
-/** A failed log-in is the connection's, whichever stream met it; anything else the stream's. */
+/** A refused key is the connection's, whichever stream met it; anything else the stream's. */
 export function faultScope(
   connection: string,
   { vendor, product, stream }: StreamFacts,
   error: PipelineError,
 ): ErrorScope {
-  const place = error.stage === 'AUTH' ? { product: null, stream: null } : { product, stream }
+  const keyRefused = error.stage === 'AUTH' || error.failure === 'AUTHORIZATION_FAILURE'
+  const place = keyRefused ? { product: null, stream: null } : { product, stream }
   return { connection, vendor, ...place, sink: null, runId: null }
 }
 
@@ -73,6 +74,7 @@ const ONGOING_EVERY_MS = 60_000
 const MESSAGE_CHARACTERS_MAX = 2_048
 const QUEUE_EVENTS_MAX = 1_000
 const BATCH_EVENTS_MAX = 100
+const RESEND_MS = 10_000
 const CONDITIONS_MAX = 10_000
 
 export const fingerprintOf = (scope: ErrorScope, stage: Stage, failure: Failure): string =>
@@ -229,8 +231,9 @@ function eventQueue(options: ReporterOptions) {
         await Promise.resolve(batch).then(options.send)
         waiting.splice(0, batch.length)
       } catch (error) {
-        // The publisher has retried already. The events stay; the next one raised tries again.
+        // The publisher has retried already. The events stay, and go out later.
         options.log.error({ err: error }, 'connector-error events cannot be published now')
+        setTimeout(() => void start(), RESEND_MS).unref()
         break
       }
     }

@@ -63,7 +63,13 @@ const ROWS: Readonly<Record<Vendor, readonly Row[]>> = {
     },
   ],
   cortex: [
-    { type: 'AUTHORIZATION_FAILURE', ...atEndpoints, http: { ...endpoints, status: 401 } },
+    {
+      type: 'AUTHORIZATION_FAILURE',
+      ...atEndpoints,
+      // A refused key is the connection's: three streams must not give three alerts.
+      stream: null,
+      http: { ...endpoints, status: 401 },
+    },
     { type: 'ACCESS_FORBIDDEN', ...atEndpoints, http: { ...endpoints, status: 403 } },
     { type: 'NOT_FOUND', ...atEndpoints, http: { ...endpoints, status: 500 } },
     { type: 'TOO_MANY_REQUESTS', ...atEndpoints, ...same, http: { ...endpoints, status: 429 } },
