@@ -23,7 +23,8 @@ async function measure(name: string): Promise<void> {
   const given = environment('EXPOSURE_KAFKA_BROKERS')
   const dataDir = join(root, '.exposure/bench-stack')
   const log = (line: string): void => console.error(line)
-  const stack = given === undefined ? await startStack({ dataDir, fresh: true, log }) : null
+  const place = { dataDir, fresh: true, temporary: true, log }
+  const stack = given === undefined ? await startStack(place) : null
   try {
     const measurements = await benchmark.run(stack?.brokers ?? (given ?? '').split(','))
     console.error(`${name}: ${benchmark.says}`)

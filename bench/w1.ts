@@ -1,4 +1,5 @@
-// W1: JSON records of 1.9 kB to a 32-field Avro event, exactly once, beside one thread without Kafka.
+// W1: JSON records of 1.9 kB to a 32-field Avro event, exactly once, beside one thread without
+// Kafka.
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { fileURLToPath } from 'node:url'

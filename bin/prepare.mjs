@@ -6,7 +6,7 @@ import { exitCodeOf, findNode24, follow, quit, requireLauncherNode, root } from 
 
 const INSTALL_TIMEOUT_MS = 15 * 60_000
 
-/** Makes the dependencies ready, with those for development if asked; ends the process if it cannot. */
+/** Makes the dependencies ready, if asked those for development too; else ends the process. */
 export async function prepare({ dev }) {
   requireLauncherNode()
   if (isInstalled(dev) && findNode24() !== null) return

@@ -23,7 +23,7 @@ rmSync(report, { force: true })
 process.stdout.write(`${passed} passed, ${failed} failed\n`)
 process.exitCode = failed === 0 && passed > 0 && code === 0 ? 0 : 1
 
-/** The counts of vitest's report. What ended before any test of its file ran counts as one failure. */
+/** The counts of vitest's report. A file that ended before any of its tests is one failure. */
 function countsOf(file, exitCode) {
   let result
   try {

@@ -5,7 +5,8 @@ import { openAdmin } from '../runtime/kafka/admin.ts'
 import type { KafkaSettings } from '../runtime/kafka/types.ts'
 import { createLogger } from '../runtime/log.ts'
 import { openRegistry } from '../runtime/registry.ts'
-import { loadConfig, parse } from './command.ts'
+import { parse } from './command.ts'
+import { loadConfig } from './config.ts'
 
 const REGISTRY_TIMEOUT_MS = 15_000
 
@@ -26,7 +27,9 @@ export async function applySchemas(args: readonly string[]): Promise<number> {
   return 0
 }
 
-/** @throws PipelineError CONFIGURATION when a topic stands in a form that is not changed by itself */
+/**
+ * @throws PipelineError CONFIGURATION when a topic stands in a form that is not changed by itself
+ */
 export async function ensureTopics(settings: KafkaSettings) {
   const admin = await openAdmin(settings, createLogger('topics'))
   try {

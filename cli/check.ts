@@ -3,14 +3,17 @@ import { FAILURES, PipelineError } from '../contracts/errors.ts'
 import type { CheckAnswer } from '../contracts/ports.ts'
 import { CONNECTORS } from '../producers/sources.ts'
 import { createLogger } from '../runtime/log.ts'
-import type { Connection } from './config.ts'
-import { UsageError, loadConfig, parse, stopSignal } from './command.ts'
+import { type Connection, loadConfig } from './config.ts'
+import { ANY_WORDS, UsageError, parse, stopSignal } from './command.ts'
 
 const EXIT_NOT_CONNECTED = 3
 const CHECK_TIMEOUT_MS = 120_000
+/** Somebody waits for the answer: a fault that lasts for seconds is one to be told of. */
+const ATTEMPTS_MAX = { TOO_MANY_REQUESTS: 3, TEMPORARY_FAILURE: 3, INVALID_RESPONSE: 2 } as const
+const RETRY_AFTER_MS_MAX = 10_000
 
 export async function check(args: readonly string[]): Promise<number> {
-  const { values, positionals } = parse(args, { config: { type: 'string' } })
+  const { values, positionals } = parse(args, { config: { type: 'string' } }, ANY_WORDS)
   const { connections } = loadConfig(values.config)
   const unknown = positionals.filter((name) => !connections.some((c) => c.name === name))
   if (unknown.length > 0) throw new UsageError(`no connection named ${unknown.join(', ')}`)
@@ -38,6 +41,7 @@ async function checkOne(
       // The answers say it; a retried fault that went away is none.
     },
     onSuccess: () => {},
+    retry: { attemptsMax: ATTEMPTS_MAX, retryAfterMsMax: RETRY_AFTER_MS_MAX },
   }
   try {
     if (connection.type === 'cortex') {

@@ -1,8 +1,5 @@
-// The words of the command line, and what the sub-commands share.
+// The words of the command line, and what the sub-commands share. Loads nothing of the product.
 import { parseArgs } from 'node:util'
-import { PipelineError } from '../contracts/errors.ts'
-import { configFile, readConfig } from '../runtime/config.ts'
-import { type ExposureConfig, exposureConfig } from './config.ts'
 
 export const COMMANDS = [
   'start',
@@ -22,25 +19,30 @@ export class UsageError extends Error {
 
 type Options = NonNullable<Parameters<typeof parseArgs>[0]>['options']
 
-/** node's parseArgs; what it does not know is a UsageError. */
-export function parse<const O extends NonNullable<Options>>(args: readonly string[], options: O) {
+/** node's parseArgs; what it does not know, and more than `wordsMax` words, is a UsageError. */
+export function parse<const O extends NonNullable<Options>>(
+  args: readonly string[],
+  options: O,
+  wordsMax = 0,
+) {
+  const parsed = parsedArgs(args, options)
+  const [excess] = parsed.positionals.slice(wordsMax)
+  if (excess !== undefined) throw new UsageError(`"${excess}" is one word too many`)
+  return parsed
+}
+
+function parsedArgs<const O extends NonNullable<Options>>(args: readonly string[], options: O) {
   try {
     return parseArgs({ args: [...args], options, allowPositionals: true, strict: true })
   } catch (cause) {
-    throw new UsageError(cause instanceof Error ? cause.message : String(cause), { cause })
+    // The first sentence says it; the others are about node.
+    const [said] = (cause instanceof Error ? cause.message : String(cause)).split('. ')
+    throw new UsageError(said ?? 'these options cannot be read', { cause })
   }
 }
 
-/** @throws PipelineError CONFIGURATION when there is none, or with all of its problems */
-export function loadConfig(file: string | undefined): ExposureConfig {
-  const path = file ?? configFile()
-  if (path === null) {
-    throw new PipelineError('CONFIGURATION', 'CONFIG', 'there is no exposure.yaml here', {
-      remediation: 'Copy exposure.example.yaml to exposure.yaml, or name one: --config FILE.',
-    })
-  }
-  return readConfig(path, exposureConfig)
-}
+/** With a sub-command's own list of words, as in `check NAME ...`. */
+export const ANY_WORDS = Infinity
 
 /** Aborts at SIGINT or SIGTERM; a second signal ends the process at once. */
 export function stopSignal(): AbortSignal {

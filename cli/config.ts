@@ -2,21 +2,28 @@
 import { z } from 'zod'
 import { cortexConnection } from '../producers/cortex/config.ts'
 import { prismaCloudConnection } from '../producers/prisma-cloud/config.ts'
-import { kafkaConfig, registryConfig } from '../runtime/config.ts'
+import { PipelineError } from '../contracts/errors.ts'
+import { configFile, kafkaConfig, readConfig, registryConfig } from '../runtime/config.ts'
 import { duration } from '../runtime/connection-config.ts'
 import { postgresConfig } from '../sinks/postgres/config.ts'
 
+/** Names that stand more than once in a list of which nothing else is known. */
+function repeatedNames(list: unknown): string[] {
+  const named = z.object({ name: z.string() })
+  const names = (Array.isArray(list) ? list : []).flatMap((item) => {
+    const parsed = named.safeParse(item)
+    return parsed.success ? [parsed.data.name] : []
+  })
+  return [...new Set(names.filter((name, index) => names.indexOf(name) < index))]
+}
+
 const connections = z
   .array(z.discriminatedUnion('type', [prismaCloudConnection, cortexConnection]))
-  .superRefine((list, context) => {
-    const names = new Set<string>()
-    list.forEach(({ name }, index) => {
-      if (names.has(name)) {
-        const message = `the name ${name} is used twice; names are unique`
-        context.addIssue({ code: 'custom', path: [index, 'name'], message })
-      }
-      names.add(name)
-    })
+  .refine((list) => repeatedNames(list).length === 0, {
+    // Also when something else is wrong: all problems are named at once.
+    when: () => true,
+    error: ({ input }) =>
+      `names are unique; used more than once: ${repeatedNames(input).join(', ')}`,
   })
 
 export const exposureConfig = z.strictObject({
@@ -33,4 +40,14 @@ export type Connection = ExposureConfig['connections'][number]
 
 /** For `npm start`, where the stack gives the addresses unless the file names its own. */
 export const startConfig = exposureConfig.partial({ kafka: true, registry: true })
-export type StartConfig = z.infer<typeof startConfig>
+
+/** @throws PipelineError CONFIGURATION when there is none, or with all of its problems */
+export function loadConfig(file: string | undefined): ExposureConfig {
+  const path = file ?? configFile()
+  if (path === null) {
+    throw new PipelineError('CONFIGURATION', 'CONFIG', 'there is no exposure.yaml here', {
+      remediation: 'Copy exposure.example.yaml to exposure.yaml, or name one: --config FILE.',
+    })
+  }
+  return readConfig(path, exposureConfig)
+}

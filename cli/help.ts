@@ -1,7 +1,7 @@
 // The texts of --help.
 import type { Command } from './command.ts'
 
-export const HELP = `exposure - assets and CVE findings of Prisma Cloud and Cortex as events on Kafka
+export const HELP = `exposure - assets and CVE findings of Prisma Cloud and Cortex as Kafka events
 
   exposure COMMAND [options]
 

@@ -2,26 +2,23 @@
 import { PipelineError } from '../contracts/errors.ts'
 import { environment } from '../runtime/environment.ts'
 import { COMMANDS, type Command, UsageError } from './command.ts'
-import { applySchemas, applyTopics } from './apply.ts'
-import { check } from './check.ts'
 import { HELP, helpOf } from './help.ts'
-import { run } from './run.ts'
-import { simulate } from './simulate.ts'
-import { start } from './start.ts'
-import { tail } from './tail.ts'
 
 /** Exit codes; README lists them. */
 const EXIT_FAILURE = 1
 const EXIT_USAGE = 2
 
-const RUNNERS: Record<Command, (args: readonly string[]) => Promise<number>> = {
-  start,
-  run,
-  check,
-  'topics apply': applyTopics,
-  'schemas apply': applySchemas,
-  tail,
-  simulate,
+type Runner = (args: readonly string[]) => Promise<number>
+
+/** Loaded when called: help and a wrong word need not wait for clients of Kafka and vendors. */
+const RUNNERS: Record<Command, () => Promise<Runner>> = {
+  start: async () => (await import('./start.ts')).start,
+  run: async () => (await import('./run.ts')).run,
+  check: async () => (await import('./check.ts')).check,
+  'topics apply': async () => (await import('./apply.ts')).applyTopics,
+  'schemas apply': async () => (await import('./apply.ts')).applySchemas,
+  tail: async () => (await import('./tail.ts')).tail,
+  simulate: async () => (await import('./simulate.ts')).simulate,
 }
 
 function find(args: readonly string[]): { command: Command; rest: readonly string[] } {
@@ -30,10 +27,12 @@ function find(args: readonly string[]): { command: Command; rest: readonly strin
     const command = COMMANDS.find((candidate) => candidate === name)
     if (command !== undefined) return { command, rest: args.slice(words) }
   }
-  throw new UsageError(args.length === 0 ? 'which command?' : `no command "${args.join(' ')}"`)
+  const words = args.filter((word) => !word.startsWith('-')).slice(0, 2)
+  throw new UsageError(words.length === 0 ? 'which command?' : `no command "${words.join(' ')}"`)
 }
 
-async function main(args: readonly string[]): Promise<number> {
+async function main(given: readonly string[]): Promise<number> {
+  const args = given.filter((arg) => arg !== '--trace')
   const wantsHelp = args.includes('--help') || args.includes('-h') || args[0] === 'help'
   if (args.length === 0 || (wantsHelp && args.filter((a) => !a.startsWith('-')).length === 0)) {
     process.stdout.write(HELP)
@@ -44,8 +43,15 @@ async function main(args: readonly string[]): Promise<number> {
     process.stdout.write(helpOf(command))
     return 0
   }
-  return RUNNERS[command](rest.filter((arg) => arg !== '--trace'))
+  const runner = await RUNNERS[command]()
+  return runner(rest)
 }
+
+/** The table's step says that a passing fault is tried again: here the process ends. */
+const nextStep = ({ details, retriable, remediation }: PipelineError): string =>
+  retriable && details.remediation === undefined
+    ? 'Mend what the sentence names, or wait until it is over, and start again.'
+    : remediation
 
 function explain(error: unknown): number {
   if (process.argv.includes('--trace') || environment('EXPOSURE_TRACE') !== undefined) {
@@ -58,7 +64,7 @@ function explain(error: unknown): number {
   if (error instanceof PipelineError) {
     console.error(`exposure: ${error.message}`)
     for (const violation of error.details.violations ?? []) console.error(`  ${violation}`)
-    console.error(`  next step: ${error.remediation}`)
+    console.error(`  next step: ${nextStep(error)}`)
     return EXIT_FAILURE
   }
   const message = error instanceof Error ? error.message : String(error)

@@ -16,7 +16,9 @@ const STORE_TIMEOUT_MS = 10 * 60_000
 const FLUSH_TIMEOUT_MS = 10_000
 const EXIT_NOT_COMPLETE = 3
 
-/** The exit code and the summary. @throws PipelineError when an answer or the store does not come */
+/**
+ * The exit code and the summary. @throws PipelineError when an answer or the store does not come
+ */
 export async function finishOnce(following: Following): Promise<Ending> {
   const { pipeline, config, running, signal, stages } = following
   const outcomes = await running.producers

@@ -3,11 +3,12 @@ import { PipelineError } from '../contracts/errors.ts'
 import { kafkaSettings, registrySettings } from '../runtime/config.ts'
 import { createLogger } from '../runtime/log.ts'
 import { openPipeline } from '../runtime/pipeline.ts'
-import { UsageError, loadConfig, parse, stopSignal } from './command.ts'
+import { ANY_WORDS, UsageError, parse, stopSignal } from './command.ts'
+import { loadConfig } from './config.ts'
 import { STAGES, type StageName, startStages } from './stages.ts'
 
 export async function run(args: readonly string[]): Promise<number> {
-  const { values, positionals } = parse(args, { config: { type: 'string' } })
+  const { values, positionals } = parse(args, { config: { type: 'string' } }, ANY_WORDS)
   const chosen = positionals.map(stageName)
   const stages = chosen.length === 0 ? STAGES : chosen
   const config = loadConfig(values.config)

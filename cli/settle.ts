@@ -41,7 +41,7 @@ export class RunFollower {
       if (open.length === 0) return this.#targets(runIds)
       if (signal.aborted) throw new PipelineError('INTERNAL', 'NORMALIZE', 'stopped while waiting')
       if (Date.now() > deadlineMs) {
-        const message = `${open.length} of ${runIds.length} runs were not answered by all partitions`
+        const message = `${open.length} of ${runIds.length} runs lack answers of partitions`
         throw new PipelineError('TEMPORARY_FAILURE', 'NORMALIZE', message)
       }
       await sleep(POLL_MS)

@@ -163,7 +163,9 @@ function tellWhere(stack: RunningStack, config: ExposureConfig): void {
   )
 }
 
-/** A password that was given is a secret; that of our own database was made here, for this machine. */
+/**
+ * A password that was given is a secret; that of our own database was made here, for this machine.
+ */
 function shownUrl({ postgresUrl, how }: RunningStack): string {
   if (how.postgres !== 'given') return postgresUrl
   const url = new URL(postgresUrl)

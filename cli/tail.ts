@@ -7,7 +7,8 @@ import { type LogReader, openLogReader } from '../runtime/kafka/log-reader.ts'
 import { createLogger } from '../runtime/log.ts'
 import { openRegistry } from '../runtime/registry.ts'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { UsageError, loadConfig, parse, stopSignal } from './command.ts'
+import { UsageError, parse, stopSignal } from './command.ts'
+import { loadConfig } from './config.ts'
 
 const REGISTRY_TIMEOUT_MS = 10_000
 const FOLLOW_PAUSE_MS = 300
@@ -15,16 +16,18 @@ const FOLLOW_PAUSE_MS = 300
 const LOT_RECORDS_MAX = 500
 
 export async function tail(args: readonly string[]): Promise<number> {
-  const { values, positionals } = parse(args, {
+  const options = {
     config: { type: 'string' },
     limit: { type: 'string' },
     follow: { type: 'boolean', default: false },
     'from-end': { type: 'boolean', default: false },
-  })
+  } as const
+  const { values, positionals } = parse(args, options, 1)
   const [name] = positionals
-  if (name === undefined || positionals.length > 1) throw new UsageError('tail takes one topic')
+  if (name === undefined) throw new UsageError('tail takes one topic')
   const limit = values.limit === undefined ? Infinity : Number(values.limit)
-  if (!(limit > 0)) throw new UsageError('--limit takes a number above 0')
+  const isCount = limit === Infinity || (Number.isSafeInteger(limit) && limit > 0)
+  if (!isCount) throw new UsageError('--limit takes a whole number above 0')
   const config = loadConfig(values.config)
   const settings = kafkaSettings(config.kafka)
   const ours = Object.values(TOPICS).some((spec) => spec.name === name)

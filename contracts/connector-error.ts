@@ -1,4 +1,5 @@
-// exposure.v1.ConnectorError: what is broken, since when, and what to do next. Topic exposure.connector-errors.
+// exposure.v1.ConnectorError: what is broken, since when, and what to do next. Topic
+// exposure.connector-errors.
 import type { z } from 'zod'
 import { ERROR_TYPES, STAGES } from './errors.ts'
 import { severity } from './event-meta.ts'

@@ -1,4 +1,5 @@
-// The raw record: a unit's bytes as received, its facts in headers. And the control records beside it.
+// The raw record: a unit's bytes as received, its facts in headers. And the control records beside
+// it.
 import { z } from 'zod'
 import type { RunKind, Verdict } from './run.ts'
 import type { VendorId } from './topics.ts'
@@ -25,11 +26,15 @@ export type RawFacts = {
   readonly contentType: string
   /** Header row of a CSV unit; null for everything else. */
   readonly columns: string | null
-  /** Set when the unit exceeded UNIT_BYTES_MAX: the record has no body and only marks it as seen. */
+  /**
+   * Set when the unit exceeded UNIT_BYTES_MAX: the record has no body and only marks it as seen.
+   */
   readonly tooLargeBytes: number | null
 }
 
-/** What a run-end record says. It is written to every raw partition with the last chunk of a run. */
+/**
+ * What a run-end record says. It is written to every raw partition with the last chunk of a run.
+ */
 export type RunEnd = {
   readonly connection: string
   readonly vendor: VendorId

@@ -1,4 +1,5 @@
-// Every failure the product can report: its name, whether waiting helps, and the operator's next step.
+// Every failure the product can report: its name, whether waiting helps, and the operator's next
+// step.
 import type { z } from 'zod'
 
 /** The closed list. The first seven are the names of the vendors' troubleshooting tables. */

@@ -110,7 +110,6 @@ export const assetKind = enumeration('AssetKind', 'Normalised asset kind.', [
 export type ChangeType = z.infer<typeof changeType>
 export type ChangeCause = z.infer<typeof changeCause>
 export type FieldChange = z.infer<typeof fieldChange>
-export type SourceRef = z.infer<typeof sourceRef>
 export type EventMeta = z.infer<typeof eventMeta>
 export type Severity = z.infer<typeof severity>
 export type AssetKind = z.infer<typeof assetKind>

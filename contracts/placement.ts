@@ -3,12 +3,16 @@
 const M = 0x5bd1e995
 const SEED = 0x9747b28c
 
-/** The partition of `key` among `partitions`, as the Java client's default partitioner places it. */
+/**
+ * The partition of `key` among `partitions`, as the Java client's default partitioner places it.
+ */
 export function partitionOf(key: string, partitions: number): number {
   return (murmur2(Buffer.from(key, 'utf8')) & 0x7fffffff) % partitions
 }
 
-/** The 32-bit murmur2 of the Java client (`org.apache.kafka.common.utils.Utils#murmur2`), signed. */
+/**
+ * The 32-bit murmur2 of the Java client (`org.apache.kafka.common.utils.Utils#murmur2`), signed.
+ */
 export function murmur2(data: Buffer): number {
   let hash = SEED ^ data.length
   const whole = data.length & ~3

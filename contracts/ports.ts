@@ -1,4 +1,5 @@
-// The three shapes every connector has: Source, Transformer, Sink. A vendor or store fills in exactly one.
+// The three shapes every connector has: Source, Transformer, Sink. A vendor or store fills in
+// exactly one.
 import type { z } from 'zod'
 import type { AssetState } from './asset.ts'
 import type { ConnectorError } from './connector-error.ts'
@@ -18,7 +19,10 @@ export type Unit = {
   readonly unit: string
   /** Native id of the asset it belongs to: all units of one asset meet in one partition. */
   readonly assetNativeId: string
-  /** The bytes as received, never parsed and printed again. Null: above UNIT_BYTES_MAX, see sizeBytes. */
+  /**
+   * The bytes as received, never parsed and printed again. Null: above UNIT_BYTES_MAX, see
+   * sizeBytes.
+   */
   readonly body: Buffer | null
   readonly sizeBytes: number
   readonly contentType: string
@@ -50,7 +54,9 @@ export type RejectedItem = { readonly body: Buffer; readonly violations: readonl
 /** How a listing ended when nothing was thrown. */
 export type PullEnd = {
   readonly verdict: Exclude<Verdict, 'FAILED'>
-  /** Units the vendor says there are; null when it does not say or the number is known to be wrong. */
+  /**
+   * Units the vendor says there are; null when it does not say or the number is known to be wrong.
+   */
   readonly declared: number | null
   /** Why the verdict is not COMPLETE. */
   readonly reason: string | null
@@ -74,6 +80,8 @@ export type Source<Client, Checkpoint> = {
   readonly entities: 'assets' | 'findings' | 'both'
   /** Parses a saved checkpoint; unknown fields are ignored. */
   readonly checkpoint: z.ZodType<Checkpoint>
+  /** True where it only stands in for a better stream: that it is not needed is no news. */
+  readonly fallback?: boolean
   /**
    * Whether the tenant has this stream: licence, dataset, endpoint. Resolves with NOT_LICENSED and
    * the reason when it has not (the stream is then skipped, told once), null when it has. Absent:
@@ -105,7 +113,10 @@ export type RawUnit = { readonly facts: RawFacts; readonly body: Buffer }
 export type Observation = {
   readonly assets: readonly AssetState[]
   readonly findings: readonly FindingState[]
-  /** False when the unit does not tell its findings (key missing, null): what it showed before stays. */
+  /**
+   * False when the unit does not tell its findings (key missing, null): what it showed before
+   * stays.
+   */
   readonly findingsKnown: boolean
   /** Entries of the CVE dictionary; only streams that list it have any. */
   readonly vulnerabilities?: readonly VulnerabilityState[]

@@ -1,4 +1,5 @@
-// What the transactional core and a stateful transformer say to one another: records, steps, stores.
+// What the transactional core and a stateful transformer say to one another: records, steps,
+// stores.
 import type { Headers } from './envelope.ts'
 
 /** A record read. `value` null is a tombstone. */

@@ -80,5 +80,3 @@ export const run = record('Run', 'One step of one run. Key = connection|stream.'
 export type Run = z.infer<typeof run>
 export type RunKind = Exclude<z.infer<typeof runKind>, 'UNKNOWN'>
 export type Verdict = Exclude<z.infer<typeof verdict>, 'UNKNOWN'>
-export type Tally = z.infer<typeof tally>
-export type OutputOffset = z.infer<typeof outputOffset>

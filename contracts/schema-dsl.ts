@@ -1,4 +1,5 @@
-// Words for writing an Avro record as a zod schema: TypeScript types, validation and .avsc all come from it.
+// Words for writing an Avro record as a zod schema: TypeScript types, validation and .avsc all come
+// from it.
 import { z } from 'zod'
 
 /** The Avro form of a schema: a type name, a union, or a complex type. */

@@ -38,7 +38,9 @@ const keep = (days: number) => ({
   'retention.ms': String(days * DAY_MS),
 })
 const COMPACT = { 'cleanup.policy': 'compact' }
-/** Every transition is there for a week, for a store that was down; afterwards the last state is. */
+/**
+ * Every transition is there for a week, for a store that was down; afterwards the last state is.
+ */
 const COMPACT_WEEK = {
   'cleanup.policy': 'compact',
   'min.compaction.lag.ms': String(7 * DAY_MS),

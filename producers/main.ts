@@ -15,7 +15,9 @@ export type ConnectionSettings =
   | z.infer<typeof prismaCloudConnection>
   | z.infer<typeof cortexConnection>
 
-/** A chunk is in memory before its transaction opens, so that this only has to cover the sending. */
+/**
+ * A chunk is in memory before its transaction opens, so that this only has to cover the sending.
+ */
 const TRANSACTION_TIMEOUT_MS = 30_000
 
 /**

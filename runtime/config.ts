@@ -18,7 +18,9 @@ const tls = z
   ])
   .default(false)
 
-/** The part of exposure.yaml about Kafka. Fields as kafkajs knows them; files in place of PEM texts. */
+/**
+ * The part of exposure.yaml about Kafka. Fields as kafkajs knows them; files in place of PEM texts.
+ */
 export const kafkaConfig = z.strictObject({
   brokers: z
     .array(z.string().regex(/^[^\s:/]+:\d{1,5}$/, 'must be host:port'))
@@ -132,6 +134,7 @@ export function checkConfig<T>(document: unknown, schema: z.ZodType<T>, origin: 
   const result = schema.safeParse(document ?? {})
   if (result.success) return result.data
   const violations = violationsOf(result.error)
-  const message = `${origin} has ${violations.length === 1 ? 'one problem' : `${violations.length} problems`}`
+  const count = violations.length
+  const message = `${origin} has ${count === 1 ? 'one problem' : `${count} problems`}`
   throw new PipelineError('CONFIGURATION', 'CONFIG', message, { violations })
 }

@@ -76,16 +76,20 @@ export const streamsOf = <const N extends string>(names: readonly N[]) =>
     )
     .optional()
 
-export type StreamSettings = z.infer<typeof streamSettings>
+type StreamSettings = z.infer<typeof streamSettings>
+
 /** What the producers know of a connection, whatever its vendor. */
 export type ConnectionConfig = {
   readonly name: string
   readonly tenant?: string | undefined
+  /** Time between the starts of two runs of a stream, in ms. */
   readonly every: number
+  /** Percent of `every`. */
   readonly jitter: number
   readonly paused?: boolean | undefined
   readonly streams?: Readonly<Record<string, StreamSettings | undefined>> | undefined
 }
+
 export type ProxySettings = z.infer<typeof proxySettings>
 
 /**

@@ -8,7 +8,9 @@ import type { OutRecord } from '../contracts/processing.ts'
 import { TOPICS, type VendorId, topicName } from '../contracts/topics.ts'
 import type { Logger } from './log.ts'
 
-/** What a condition belongs to. Null: not of one stream (a login), or not of a connection (a sink). */
+/**
+ * What a condition belongs to. Null: not of one stream (a login), or not of a connection (a sink).
+ */
 export type ErrorScope = {
   readonly connection: string | null
   readonly vendor: VendorId | null
@@ -20,13 +22,14 @@ export type ErrorScope = {
 
 type StreamFacts = { readonly vendor: VendorId; readonly product: string; readonly stream: string }
 
-/** A failed log-in is the connection's, whichever stream met it; anything else the stream's. */
+/** A refused key is the connection's, whichever stream met it; anything else the stream's. */
 export function faultScope(
   connection: string,
   { vendor, product, stream }: StreamFacts,
   error: PipelineError,
 ): ErrorScope {
-  const place = error.stage === 'AUTH' ? { product: null, stream: null } : { product, stream }
+  const keyRefused = error.stage === 'AUTH' || error.failure === 'AUTHORIZATION_FAILURE'
+  const place = keyRefused ? { product: null, stream: null } : { product, stream }
   return { connection, vendor, ...place, sink: null, runId: null }
 }
 
@@ -71,6 +74,7 @@ const ONGOING_EVERY_MS = 60_000
 const MESSAGE_CHARACTERS_MAX = 2_048
 const QUEUE_EVENTS_MAX = 1_000
 const BATCH_EVENTS_MAX = 100
+const RESEND_MS = 10_000
 const CONDITIONS_MAX = 10_000
 
 /** Told when it begins; that it still is so is no news. */
@@ -238,7 +242,9 @@ function eventOf(
   }
 }
 
-/** Sends events in order, one batch at a time; what cannot be sent is tried again, within bounds. */
+/**
+ * Sends events in order, one batch at a time; what cannot be sent is tried again, within bounds.
+ */
 function eventQueue(options: ReporterOptions) {
   const waiting: OutRecord[] = []
   let sending: Promise<void> | null = null
@@ -250,8 +256,9 @@ function eventQueue(options: ReporterOptions) {
         await Promise.resolve(batch).then(options.send)
         waiting.splice(0, batch.length)
       } catch (error) {
-        // The publisher has retried already. The events stay; the next one raised tries again.
+        // The publisher has retried already. The events stay, and go out later.
         options.log.error({ err: error }, 'connector-error events cannot be published now')
+        setTimeout(() => void start(), RESEND_MS).unref()
         break
       }
     }

@@ -1,4 +1,5 @@
-// The logger, its redaction list, and the level read once. Logs go to stderr: stdout is for answers.
+// The logger, its redaction list, and the level read once. Logs go to stderr: stdout is for
+// answers.
 import { pino } from 'pino'
 import { environment } from './environment.ts'
 

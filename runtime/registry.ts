@@ -192,6 +192,12 @@ export function registryError(error: unknown, doing: string): PipelineError {
     .replace(/^Confluent_Schema_Registry - /, '')
     .slice(0, REASON_CHARACTERS_MAX)
   const failure = failureOf(statusOf(error), reason)
+  if (failure === 'TEMPORARY_FAILURE' && NETWORK.test(reason)) {
+    const said = reason.replace(/^Error, status 400: /, '')
+    const text = 'the registry does not answer: check that it runs, and registry.url'
+    const message = `${text} (${doing}: ${said})`
+    return new PipelineError(failure, 'REGISTRY', message, { cause: error })
+  }
   return new PipelineError(failure, 'REGISTRY', `${doing}: ${reason}`, { cause: error })
 }
 

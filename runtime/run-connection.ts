@@ -5,22 +5,16 @@ import { PipelineError } from '../contracts/errors.ts'
 import type { Source } from '../contracts/ports.ts'
 import type { Verdict } from '../contracts/run.ts'
 import { loadCheckpoints } from './checkpoint.ts'
-import type { StreamSettings } from './connection-config.ts'
+import type { ConnectionConfig } from './connection-config.ts'
 import type { VendorConnector } from './connector.ts'
 import { type ErrorScope, faultScope } from './error-reporter.ts'
 import type { Metrics } from './metrics.ts'
-import { type RunSourceOptions, RunInterrupted, runSource } from './run-source.ts'
-
-/** What the loop needs of a connection's settings, whatever its vendor. */
-export type ConnectionConfig = {
-  readonly name: string
-  readonly tenant?: string | undefined
-  /** Time between the starts of two runs of a stream, in ms. */
-  readonly every: number
-  /** Percent of `every`. */
-  readonly jitter: number
-  readonly streams?: Readonly<Record<string, StreamSettings | undefined>> | undefined
-}
+import {
+  type RunSourceOptions,
+  RunInterrupted,
+  runSource,
+  transactionalIdOf,
+} from './run-source.ts'
 
 /** How one turn of one stream ended. `runId` null: it never came to a run. */
 export type TurnOutcome = {
@@ -58,7 +52,8 @@ export function enabledSources<Client>(
 
 /**
  * Pulls the connection until the signal comes, or once.
- * @throws PipelineError only for what nobody but the operator can mend (a checkpoint of another version)
+ * @throws PipelineError only for what nobody but the operator can mend (a checkpoint of another
+ * version)
  */
 export async function runConnection<Config extends ConnectionConfig, Client>(
   config: Config,
@@ -98,7 +93,9 @@ class Turns<Config extends ConnectionConfig, Client> {
 
   async once(): Promise<TurnOutcome[]> {
     const outcomes: TurnOutcome[] = []
-    for (const source of enabledSources(this.#config, this.#connector.sources)) {
+    const sources = enabledSources(this.#config, this.#connector.sources)
+    await this.#takeOver(sources)
+    for (const source of sources) {
       if (this.#options.signal.aborted) break
       outcomes.push(await this.#turn(source, INTERRUPTIONS_MAX))
     }
@@ -107,6 +104,7 @@ class Turns<Config extends ConnectionConfig, Client> {
 
   async forever(): Promise<TurnOutcome[]> {
     const sources = enabledSources(this.#config, this.#connector.sources)
+    await this.#takeOver(sources)
     const dueMs = await this.#firstTurns(sources)
     const failures = new Map<string, number>()
     const { signal, nowMs } = this.#options
@@ -129,6 +127,23 @@ class Turns<Config extends ConnectionConfig, Client> {
   async close(): Promise<void> {
     if (this.#client !== null) await this.#connector.close(this.#client)
     this.#client = null
+  }
+
+  /**
+   * A process that died may have left a transaction open on any stream, and until Kafka gives that
+   * up nobody reads the checkpoints past it. The fence of its own stream decides it now.
+   */
+  async #takeOver(sources: readonly Source<Client, unknown>[]): Promise<void> {
+    const { prefix, openSession, log } = this.#options
+    const fence = async (stream: string) => {
+      try {
+        const session = await openSession(transactionalIdOf(prefix, this.#config.name, stream))
+        await session.close()
+      } catch (error) {
+        log.debug({ err: error, stream }, 'the fence is left to the next run')
+      }
+    }
+    await Promise.all(sources.map(({ stream }) => fence(stream)))
   }
 
   /** A stream whose last run ended waits for its turn; one that was interrupted goes on at once. */
@@ -189,7 +204,9 @@ class Turns<Config extends ConnectionConfig, Client> {
     }
   }
 
-  /** The login or the tenant's name failed: there is no run to speak of, but operations must know. */
+  /**
+   * The login or the tenant's name failed: there is no run to speak of, but operations must know.
+   */
   #neverBegan(source: Source<Client, unknown>, error: unknown): TurnOutcome {
     const { name: connection } = this.#config
     const failure =
@@ -216,7 +233,9 @@ class Turns<Config extends ConnectionConfig, Client> {
   #skipped(source: Source<Client, unknown>, missing: PipelineError): TurnOutcome {
     const { name: connection } = this.#config
     const { stream } = source
-    this.#options.reporter.raise(missing, faultScope(connection, source, missing))
+    if (source.fallback !== true) {
+      this.#options.reporter.raise(missing, faultScope(connection, source, missing))
+    }
     const counters = this.#options.metrics.of(streamKey({ connection, stream }))
     counters.state = 'waiting'
     counters.verdict = 'SKIPPED'

@@ -39,7 +39,7 @@ export function withLosses(
   last: Pick<RunCheckpoint, 'tooLarge' | 'rejected'>,
 ): { verdict: Verdict; reason: string | null } {
   if (last.tooLarge === 0 && last.rejected === 0) return end
-  const losses = `${last.tooLarge} units too large, ${last.rejected} items without what a unit needs`
+  const losses = `${last.tooLarge} units too large, ${last.rejected} items that are no units`
   return { verdict: 'PARTIAL', reason: end.reason === null ? losses : `${end.reason}; ${losses}` }
 }
 

@@ -1,19 +1,18 @@
 // The parts of the stack as containers, where a Docker engine answers on this machine.
-import { existsSync } from 'node:fs'
-import { request } from 'node:http'
-import { homedir } from 'node:os'
-import { join } from 'node:path'
 import { createHash } from 'node:crypto'
-import { BROKER_SETTINGS } from './native-kafka.ts'
-import { probeKafka, probePostgres, probeRegistry } from './probe.ts'
-import { registryUrlOf } from './native-registry.ts'
 import { setTimeout as pause } from 'node:timers/promises'
+import type { WaitStrategy } from 'testcontainers'
+import { startContainerGuard } from './container-guard.ts'
+import { type Engine, ensureVolume, hasImage, inTime, removeContainer } from './engine.ts'
+import { BROKER_SETTINGS } from './native-kafka.ts'
+import { registryUrlOf } from './native-registry.ts'
+import { probeKafka, probePostgres, probeRegistry } from './probe.ts'
 
-const ENGINE_TIMEOUT_MS = 3_000
-const START_TIMEOUT_MS = 180_000
+const PULL_TIMEOUT_MS = 600_000
 const READY_TIMEOUT_MS = 120_000
-const STOP_TIMEOUT_MS = 30_000
+const STOP_WAIT_S = 20
 const POLL_MS = 100
+const SAID_MAX = 200
 
 export const IMAGES = {
   kafka: 'apache/kafka:4.3.0',
@@ -23,56 +22,32 @@ export const IMAGES = {
 
 type Container = { readonly stop: () => Promise<void> }
 
-type Recipe = {
-  readonly image: string
+type Recipe = ContainerOptions & {
+  readonly part: keyof typeof IMAGES
   readonly environment: Record<string, string>
   readonly containerPort: number
-  readonly port: number
   /** Where the image keeps its data. */
   readonly dataPath: string
-  readonly volume: string
-  readonly fresh: boolean
   readonly user?: string
   readonly ready: () => Promise<void>
 }
 
 export type ContainerOptions = {
+  /** Where the engine answers. */
+  readonly socket: string
   readonly dataDir: string
   readonly port: number
   readonly fresh: boolean
-}
-
-/** True when a Docker engine answers on a socket of this machine; false after 3 s at most. */
-export async function engineAnswers(): Promise<boolean> {
-  const given = process.env['DOCKER_HOST']
-  const places =
-    given === undefined || given === ''
-      ? ['/var/run/docker.sock', join(homedir(), '.docker/run/docker.sock')]
-      : // An engine elsewhere publishes its ports elsewhere: everything here is on 127.0.0.1.
-        given.startsWith('unix://')
-        ? [given.slice('unix://'.length)]
-        : []
-  const answers = await Promise.all(places.filter((path) => existsSync(path)).map(ping))
-  return answers.includes(true)
-}
-
-function ping(socketPath: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const signal = AbortSignal.timeout(ENGINE_TIMEOUT_MS)
-    const call = request({ socketPath, path: '/_ping', signal }, (response) => {
-      response.resume()
-      resolve(response.statusCode === 200)
-    })
-    call.once('error', () => resolve(false))
-    call.end()
-  })
+  readonly temporary: boolean
+  readonly log: (line: string) => void
 }
 
 /** Kafka on 127.0.0.1. @throws Error when the image cannot be had or the broker does not start */
 export function startKafkaContainer(options: ContainerOptions): Promise<Container> {
   const broker = `127.0.0.1:${options.port}`
   return startContainer({
-    image: IMAGES.kafka,
+    ...options,
+    part: 'kafka',
     environment: {
       KAFKA_NODE_ID: '1',
       KAFKA_PROCESS_ROLES: 'broker,controller',
@@ -84,11 +59,11 @@ export function startKafkaContainer(options: ContainerOptions): Promise<Containe
       KAFKA_INTER_BROKER_LISTENER_NAME: 'INNER',
       KAFKA_CONTROLLER_LISTENER_NAMES: 'CONTROLLER',
       KAFKA_LOG_DIRS: '/var/lib/kafka/data',
+      KAFKA_HEAP_OPTS: '-Xms256m -Xmx768m',
       ...brokerEnvironment(),
     },
     containerPort: 9092,
     dataPath: '/var/lib/kafka/data',
-    ...common(options, 'kafka'),
     ready: () => probeKafka(broker),
   })
 }
@@ -96,7 +71,8 @@ export function startKafkaContainer(options: ContainerOptions): Promise<Containe
 /** The registry on 127.0.0.1. @throws Error when the image cannot be had or it does not start */
 export function startRegistryContainer(options: ContainerOptions): Promise<Container> {
   return startContainer({
-    image: IMAGES.registry,
+    ...options,
+    part: 'registry',
     environment: {
       APICURIO_STORAGE_KIND: 'sql',
       APICURIO_STORAGE_SQL_KIND: 'h2',
@@ -106,7 +82,6 @@ export function startRegistryContainer(options: ContainerOptions): Promise<Conta
     dataPath: '/exposure',
     // A new volume belongs to root, and the image's own user could not write to it.
     user: '0:0',
-    ...common(options, 'registry'),
     ready: () => probeRegistry(registryUrlOf(options.port)),
   })
 }
@@ -117,19 +92,14 @@ export async function startPostgresContainer(
 ): Promise<{ container: Container; url: string }> {
   const url = `postgres://postgres:${options.password}@127.0.0.1:${options.port}/postgres`
   const container = await startContainer({
-    image: IMAGES.postgres,
+    ...options,
+    part: 'postgres',
     environment: { POSTGRES_PASSWORD: options.password },
     containerPort: 5432,
     dataPath: '/var/lib/postgresql',
-    ...common(options, 'postgres'),
     ready: () => probePostgres(url),
   })
   return { container, url }
-}
-
-function common(options: ContainerOptions, part: string) {
-  const hash = createHash('sha256').update(options.dataDir).digest('hex').slice(0, 12)
-  return { port: options.port, fresh: options.fresh, volume: `exposure-${hash}-${part}` }
 }
 
 function brokerEnvironment(): Record<string, string> {
@@ -140,10 +110,35 @@ function brokerEnvironment(): Record<string, string> {
 }
 
 async function startContainer(recipe: Recipe): Promise<Container> {
+  const image = IMAGES[recipe.part]
+  // The engine that has answered, and no other one.
+  process.env['DOCKER_HOST'] = `unix://${recipe.socket}`
   // Loaded only here: it is large, and most machines that start a stack natively have no engine.
-  const { GenericContainer, getContainerRuntimeClient } = await import('testcontainers')
-  const client = await getContainerRuntimeClient()
-  if (recipe.fresh) await removeVolume(client.container.dockerode.getVolume(recipe.volume))
+  const { getContainerRuntimeClient } = await import('testcontainers')
+  const engine = (await getContainerRuntimeClient()).container.dockerode
+  if (!(await hasImage(engine, image))) recipe.log(`stack: pulling ${image}, once`)
+  const hash = createHash('sha256').update(recipe.dataDir).digest('hex').slice(0, 12)
+  const name = `exposure-${hash}-${recipe.part}`
+  // The folder is locked for us: one that is there has been left behind.
+  await removeContainer(engine, name, STOP_WAIT_S)
+  const volume = await ensureVolume(engine, recipe)
+  const guard = startContainerGuard({
+    socket: recipe.socket,
+    name,
+    volume: recipe.temporary ? volume : null,
+    stopWaitS: STOP_WAIT_S,
+  })
+  try {
+    await inTime(run(recipe, engine, { name, volume }), PULL_TIMEOUT_MS, image)
+    return guard
+  } catch (error) {
+    await guard.stop()
+    throw error
+  }
+}
+
+async function run(recipe: Recipe, engine: Engine, place: { name: string; volume: string }) {
+  const { GenericContainer } = await import('testcontainers')
 
   class LoopbackContainer extends GenericContainer {
     protected override async beforeContainerCreated(): Promise<void> {
@@ -152,41 +147,32 @@ async function startContainer(recipe: Recipe): Promise<Container> {
     }
   }
 
-  const container = new LoopbackContainer(recipe.image)
+  const container = new LoopbackContainer(IMAGES[recipe.part])
+    .withName(place.name)
+    // Its reaper would be one more image to pull, and have the engine's socket; our guard does it.
+    .withAutoCleanup(false)
     .withEnvironment(recipe.environment)
     .withExposedPorts({ container: recipe.containerPort, host: recipe.port })
-    .withBindMounts([{ source: recipe.volume, target: recipe.dataPath }])
-    .withStartupTimeout(READY_TIMEOUT_MS)
+    .withBindMounts([{ source: place.volume, target: recipe.dataPath }])
+    .withWaitStrategy(readyStrategy(recipe, engine))
   if (recipe.user !== undefined) container.withUser(recipe.user)
-  const started = await inTime(container.start(), START_TIMEOUT_MS, recipe.image)
-  const stop = async () => {
-    await started.stop({ timeout: STOP_TIMEOUT_MS, remove: true, removeVolumes: false })
-  }
-  try {
-    await untilReady(recipe)
-  } catch (error) {
-    await stop()
-    throw error
-  }
-  return { stop }
+  await container.start()
 }
 
-async function removeVolume(volume: { remove(): Promise<unknown> }): Promise<void> {
-  try {
-    await volume.remove()
-  } catch (error) {
-    if ((error as { statusCode?: number }).statusCode !== 404) throw error
+/** Ready when the part answers in its own protocol; failed at once when its container has ended. */
+function readyStrategy(recipe: Recipe, engine: Engine): WaitStrategy {
+  return {
+    waitUntilReady: (container) => untilReady(recipe, engine, container.id),
+    withStartupTimeout() {
+      return this
+    },
+    isStartupTimeoutSet: () => true,
+    getStartupTimeout: () => READY_TIMEOUT_MS,
   }
 }
 
-async function inTime<T>(work: Promise<T>, timeoutMs: number, what: string): Promise<T> {
-  const late = pause(timeoutMs, undefined, { ref: false }).then(() => {
-    throw new Error(`${what} did not start within ${timeoutMs} ms`)
-  })
-  return Promise.race([work, late])
-}
-
-async function untilReady(recipe: Recipe): Promise<void> {
+async function untilReady(recipe: Recipe, engine: Engine, id: string): Promise<void> {
+  const container = engine.getContainer(id)
   const deadline = performance.now() + READY_TIMEOUT_MS
   let last: unknown
   while (performance.now() < deadline) {
@@ -196,7 +182,13 @@ async function untilReady(recipe: Recipe): Promise<void> {
     } catch (error) {
       last = error
     }
+    const { State: state } = await inTime(container.inspect(), READY_TIMEOUT_MS, 'the engine')
+    if (!state.Running) {
+      const logs = await container.logs({ stdout: true, stderr: true, tail: 1 })
+      const said = logs.toString('utf8').replaceAll(/[^\x20-\x7e]/g, '')
+      throw new Error(`${IMAGES[recipe.part]} ended: ${said.trim().slice(0, SAID_MAX)}`)
+    }
     await pause(POLL_MS)
   }
-  throw new Error(`${recipe.image} was not ready within ${READY_TIMEOUT_MS} ms`, { cause: last })
+  throw new Error(`${IMAGES[recipe.part]} was not ready in ${READY_TIMEOUT_MS} ms`, { cause: last })
 }

@@ -1,16 +1,17 @@
 // Finds or starts what the product needs: Kafka, a schema registry, PostgreSQL.
 //
 // Each part in this order: an address given by the environment; a container, where a Docker engine
-// answers and has the image; else a process of this machine. Everything listens on 127.0.0.1 only,
-// keeps its data in one folder, and ends with the process that started it.
-import { mkdirSync, rmSync } from 'node:fs'
+// answers and can have the image; else a process of this machine. A part stays where its data are:
+// in the folder for a process, in a volume named after it for a container. Everything listens on
+// 127.0.0.1 only, and ends with the process that started it.
+import { existsSync, mkdirSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import {
-  engineAnswers,
   startKafkaContainer,
   startPostgresContainer,
   startRegistryContainer,
 } from './containers.ts'
+import { engineSocket } from './engine.ts'
 import { findJava, usualPlaces } from './java.ts'
 import { lockDataDir } from './lock.ts'
 import { startNativeKafka } from './native-kafka.ts'
@@ -29,6 +30,8 @@ export type StackOptions = {
   readonly dataDir: string
   /** True to throw away the data kept there first. */
   readonly fresh: boolean
+  /** True when the volumes of containers go when the stack stops; the folder is the caller's. */
+  readonly temporary?: boolean
   /** Takes single lines for people: what is downloaded, where a part runs. */
   readonly log: (line: string) => void
 }
@@ -46,9 +49,10 @@ export type RunningStack = {
 
 type Started = { readonly how: How; readonly address: string; stop: () => Promise<void> }
 
-type Context = StackOptions & {
+type Context = Required<StackOptions> & {
   readonly ports: Ports
-  readonly engine: boolean
+  /** Where a Docker engine answers, if one does. */
+  readonly socket: string | null
   readonly java: () => Promise<string>
 }
 
@@ -66,10 +70,11 @@ export async function startStack(options: StackOptions): Promise<RunningStack> {
   const release = await lockDataDir(dataDir)
   try {
     if (options.fresh) removeData(dataDir)
-    const [ports, engine] = await Promise.all([choosePorts(dataDir), engineAnswers()])
+    const [ports, socket] = await Promise.all([choosePorts(dataDir), engineSocket()])
     let java: Promise<string> | undefined
     const findOnce = () => (java ??= findJava(usualPlaces()))
-    const context: Context = { ...options, dataDir, ports, engine, java: findOnce }
+    const temporary = options.temporary ?? false
+    const context: Context = { ...options, temporary, dataDir, ports, socket, java: findOnce }
     const parts = PARTS.map((part) => {
       const address = given[part]
       return address === undefined ? startPart(part, context) : useGiven(part, address)
@@ -131,9 +136,10 @@ function brokersOf(list: string): string[] {
 }
 
 async function startPart(part: Part, context: Context): Promise<Started> {
-  if (context.engine) {
+  const { socket } = context
+  if (socket !== null && !existsSync(join(context.dataDir, part))) {
     try {
-      return { ...(await IN_CONTAINER[part](context)), how: 'docker' }
+      return { ...(await IN_CONTAINER[part]({ ...context, socket })), how: 'docker' }
     } catch (error) {
       const why = error instanceof Error ? error.message.slice(0, 200) : String(error)
       context.log(`stack: ${part} not as a container (${why}), so as a process`)
@@ -142,9 +148,9 @@ async function startPart(part: Part, context: Context): Promise<Started> {
   return { ...(await AS_PROCESS[part](context)), how: 'native' }
 }
 
-type Starter = (context: Context) => Promise<Omit<Started, 'how'>>
+type Starter<C> = (context: C) => Promise<Omit<Started, 'how'>>
 
-const IN_CONTAINER: Record<Part, Starter> = {
+const IN_CONTAINER: Record<Part, Starter<Context & { readonly socket: string }>> = {
   async kafka(context) {
     const { stop } = await startKafkaContainer({ ...context, port: context.ports.kafka })
     return { address: `127.0.0.1:${context.ports.kafka}`, stop }
@@ -163,7 +169,7 @@ const IN_CONTAINER: Record<Part, Starter> = {
   },
 }
 
-const AS_PROCESS: Record<Part, Starter> = {
+const AS_PROCESS: Record<Part, Starter<Context>> = {
   async kafka(context) {
     const { stop } = await startNativeKafka({
       ...(await javaPart('kafka', context)),

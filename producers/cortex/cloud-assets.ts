@@ -47,6 +47,7 @@ export const assetsProbe: Probe = {
   step: 'read cloud assets',
   path: ASSETS_PATH,
   data: assetsWindow(0, 1),
+  rows: 'data',
 }
 
 /** `{"reply":{"data":[{"xdm.asset.id":"..."}],"metadata":{"filter_count":1,"total_count":915}}}` */

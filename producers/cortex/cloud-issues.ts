@@ -42,6 +42,7 @@ export const cloudIssues: Source<CortexClient, OffsetCheckpoint> = {
   kind: 'SNAPSHOT',
   entities: 'findings',
   checkpoint: offsetCheckpoint,
+  fallback: true,
   async available(client, context) {
     if (client.config.issues === 'fallback') {
       const [dataset] = await presentDatasets(client, context)

@@ -34,7 +34,9 @@ export const cortexConnection = z.strictObject({
   url: pastedUrl.transform(cortexUrlOf),
   apiKey: secretReference,
   /** The number in the ID column of the key table, or a reference to it. */
-  apiKeyId: z.union([z.int().min(0), z.string().regex(/^\d{1,18}$/), secretReference]),
+  apiKeyId: z.union([z.int().min(0), z.string().regex(/^\d{1,18}$/), secretReference], {
+    error: 'must be the number in the ID column of the key table, or a reference to it',
+  }),
   securityLevel: z.enum(['standard', 'advanced']).default('standard'),
   requestsPerSecond: z.int().min(1).max(1_000).default(REQUESTS_PER_SECOND),
   concurrency: z.int().min(1).max(64).default(CONCURRENT_MAX),

@@ -13,6 +13,8 @@ export type Probe = {
   readonly path: string
   /** The whole `request_data`. */
   readonly data: Readonly<Record<string, unknown>>
+  /** The list in `reply` in which a key that sees anything sees something. */
+  readonly rows?: string
 }
 
 /** Names in get_tenant_info, without `_expiration`; one of them is enough. */
@@ -115,19 +117,29 @@ export async function tryProbe(
   attemptsMax: number,
 ): Promise<void> {
   const { signal } = new AbortController()
-  const error = await fault(client, probe, signal, attemptsMax)
+  const error = await fault(client, probe, signal, attemptsMax, requireRows)
   if (error === null) return
   throw (await asMissing(client, stream, wanted, error, signal)) ?? error
 }
 
+function requireRows({ rows }: Probe, answer: unknown): void {
+  if (rows === undefined) return
+  const list = memberAt(answer, ['reply', rows])
+  if (!Array.isArray(list) || list.length > 0) return
+  throw new PipelineError('MISSING_DATA', 'FETCH', `this key sees nothing: reply.${rows} is empty`)
+}
+
 async function fault(
   client: CortexClient,
-  { path, data }: Probe,
+  probe: Probe,
   signal: AbortSignal,
   attemptsMax = 1,
+  look: (probe: Probe, answer: unknown) => void = () => undefined,
 ): Promise<PipelineError | null> {
+  const body = { request_data: probe.data }
   try {
-    await client.http.json('POST', path, { body: { request_data: data }, attemptsMax, signal })
+    const { value } = await client.http.json('POST', probe.path, { body, attemptsMax, signal })
+    look(probe, value)
     return null
   } catch (error) {
     if (error instanceof PipelineError && !signal.aborted) return error

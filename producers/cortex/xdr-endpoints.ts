@@ -27,6 +27,7 @@ export const endpointsProbe: Probe = {
   step: 'read endpoints',
   path: ENDPOINTS_PATH,
   data: endpointsWindow(0, 1),
+  rows: 'endpoints',
 }
 
 /**

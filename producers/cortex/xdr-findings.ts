@@ -27,6 +27,7 @@ export const xdrFindings: XqlSource = {
   kind: 'SNAPSHOT',
   entities: 'findings',
   checkpoint: xqlCheckpoint,
+  fallback: true,
   async available(client, context) {
     const present = await presentDatasets(client, context)
     if (!present.includes('va_endpoints')) {

@@ -49,6 +49,7 @@ export const xdrIncidents: Source<CortexClient, IncidentsCheckpoint> = {
   kind: 'SNAPSHOT',
   entities: 'findings',
   checkpoint: incidentsCheckpoint,
+  fallback: true,
   async available(client, context) {
     if (!(await hasIssues(client, context))) return null
     const message = 'incidents are read only where the tenant has no issues'

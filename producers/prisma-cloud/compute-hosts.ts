@@ -7,5 +7,6 @@ export const computeHosts = computeSource({
   path: 'hosts',
   entities: 'both',
   kindOf: (type) => type || 'host',
+  neverEmpty: true,
   query: SCAN_QUERY,
 })

@@ -31,6 +31,8 @@ export type ComputeListing = {
    * is the record's own, '' where it has none.
    */
   readonly kindOf: (type: string) => string
+  /** True where an account that sees anything sees something: an empty probe is then a fault. */
+  readonly neverEmpty?: boolean
   /** Sent with every page. */
   readonly query: Query
 }
@@ -72,11 +74,15 @@ export const computeSource = (listing: ComputeListing): ComputeSource => ({
     ),
   probe: async (client, attemptsMax) => {
     const compute = await client.compute()
-    await compute.json('GET', endpointOf(client, listing), {
+    const { value } = await compute.json('GET', endpointOf(client, listing), {
       query: { limit: 1, offset: 0, compact: true, ...projectOf(client) },
       limiter: client.computeLimiter(listing.path),
       attemptsMax,
     })
+    // Past its end, and so where nothing is to be seen, a listing is `null`.
+    const isEmpty = value === null || (Array.isArray(value) && value.length === 0)
+    if (listing.neverEmpty !== true || !isEmpty) return
+    throw new PipelineError('MISSING_DATA', 'FETCH', `this account sees no ${listing.path}`)
   },
 })
 

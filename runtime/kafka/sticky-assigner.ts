@@ -14,7 +14,8 @@ const claimsSchema = z.array(z.tuple([z.number(), z.number()]))
 
 /**
  * One topic's partitions for the members of a group: shares differ by at most one, a partition
- * stays with its holder where its share allows. Of several claims the latest commit wins: a member that
+ * stays with its holder where its share allows. Of several claims the latest commit wins: a member
+ * that
  * was asleep still claims what others have long taken over.
  */
 export function dealOut(

@@ -1,11 +1,16 @@
 // Every row of the troubleshooting tables, brought about at the vendor and followed to the store.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { ConnectorError } from '../../contracts/connector-error.ts'
 import { FAILURES, type Failure } from '../../contracts/errors.ts'
-import { TOPICS, type TopicName } from '../../contracts/topics.ts'
+import { TOPICS, type TopicName, topicName } from '../../contracts/topics.ts'
 import { CONNECTORS } from '../../producers/sources.ts'
 import { PROVOKE, type Provoked } from '../../simulator/provoke.ts'
+import { startSimulator } from '../../simulator/simulator.ts'
 import { type Ended, type Product, startProduct } from '../support/product.ts'
+import { askHosts, listHosts, logIn } from '../support/simulator.ts'
 
 const ROW_TIMEOUT_MS = 180_000
 const HOSTS = '/us-sim-1/api/v1/hosts'
@@ -59,7 +64,13 @@ const ROWS: Readonly<Record<Vendor, readonly Row[]>> = {
     },
   ],
   cortex: [
-    { type: 'AUTHORIZATION_FAILURE', ...atEndpoints, http: { ...endpoints, status: 401 } },
+    {
+      type: 'AUTHORIZATION_FAILURE',
+      ...atEndpoints,
+      // A refused key is the connection's: three streams must not give three alerts.
+      stream: null,
+      http: { ...endpoints, status: 401 },
+    },
     { type: 'ACCESS_FORBIDDEN', ...atEndpoints, http: { ...endpoints, status: 403 } },
     { type: 'NOT_FOUND', ...atEndpoints, http: { ...endpoints, status: 500 } },
     { type: 'TOO_MANY_REQUESTS', ...atEndpoints, ...same, http: { ...endpoints, status: 429 } },
@@ -136,12 +147,12 @@ async function proveRow(product: Product, vendor: Vendor, row: Row): Promise<voi
   const url = vendor === 'prisma-cloud' ? simulator.prisma.url : simulator.cortex[0].url
   const remediation = row.remediation ?? FAILURES[row.type].remediation
   simulator.faults.set(...PROVOKE[vendor][row.type])
-  const broken = await product.once()
-  expect({ code: broken.code, runs: broken.summary?.runs.length }).toEqual({
+  const bad = await product.once()
+  expect({ code: bad.code, runs: bad.summary?.runs.length }).toEqual({
     code: row.code,
     runs: 1,
   })
-  expect(broken.summary?.connectorErrors[row.type]).toBe(1)
+  expect(bad.summary?.connectorErrors[row.type]).toBe(1)
 
   const events = await product.connectorErrors()
   const [raised, ...more] = ofState(events, row.type, 'RAISED')
@@ -186,10 +197,138 @@ async function proveRow(product: Product, vendor: Vendor, row: Row): Promise<voi
   })
   expect(await openErrors(product)).toEqual([])
 
-  const left = await traces(product, [broken, healed])
+  const left = await traces(product, [bad, healed])
   expect(left).toContain(row.type)
   expect(secretsOf(product).filter((secret) => left.includes(secret))).toEqual([])
 }
+
+/** What the store holds of one product, in the words of the truth. */
+async function expectTruth(product: Product, name: 'prisma-compute' | 'cortex-xdr') {
+  const { prisma, cortex, truth: tell } = product.simulator
+  const tenant = name === 'cortex-xdr' ? cortex[0].tenant : prisma.prismaId
+  const truth = tell()
+  const of = <T extends { product: string; tenant: string }>(all: readonly T[]) =>
+    all.filter((one) => one.product === name && one.tenant === tenant)
+  const assets = await product.query<{ native_id: string }>('select native_id from exposure.asset')
+  expect(assets.map((row) => row.native_id).toSorted()).toEqual(
+    of(truth.assets)
+      .map((asset) => asset.nativeId)
+      .toSorted(),
+  )
+  const findings = await product.query<{ key: string }>(
+    `select concat_ws('|', a.native_id, f.vuln_id, f.package_name) as key
+     from exposure.finding f join exposure.asset a using (asset_uid) where f.status = 'OPEN'`,
+  )
+  expect(findings.map((row) => row.key).toSorted()).toEqual(
+    of(truth.findings)
+      .map((f) => [f.assetNativeId, f.vulnId, f.packageName].join('|'))
+      .toSorted(),
+  )
+}
+
+const deadLetters = async (product: Product) => await product.records('dlq')
+const broken = [
+  { kind: 'not-json' },
+  { kind: 'truncate', form: 'json' },
+  { kind: 'truncate', form: 'length' },
+  { kind: 'reset' },
+] as const
+const PRISMA = 'prisma-cloud'
+
+describe('a damaged answer', { timeout: ROW_TIMEOUT_MS }, () => {
+  it.concurrent.for(broken)('is asked for again: hosts with %o', async (fault, context) => {
+    const product = await startOne(PRISMA, context.onTestFinished)
+    product.simulator.faults.set({ vendor: PRISMA, endpoint: 'compute.hosts', ...fault })
+    const ended = await product.once()
+    expect([ended.code, ended.summary?.runs.map((run) => run.verdict)]).toEqual([0, ['COMPLETE']])
+    expect(product.simulator.faults.list()).toEqual([])
+    await expectTruth(product, 'prisma-compute')
+    expect(await deadLetters(product)).toEqual([])
+  })
+
+  it.concurrent('is asked for again, however it is damaged: endpoints', async (context) => {
+    const product = await startOne('cortex', context.onTestFinished)
+    const target = { vendor: 'cortex', endpoint: 'xdr.endpoints' } as const
+    product.simulator.faults.set(...broken.map((fault) => ({ ...target, ...fault })))
+    const ended = await product.once()
+    expect([ended.code, ended.summary?.runs.map((run) => run.verdict)]).toEqual([0, ['COMPLETE']])
+    expect(product.simulator.faults.list()).toEqual([])
+    await expectTruth(product, 'cortex-xdr')
+  })
+})
+
+describe('a damaged record', { timeout: ROW_TIMEOUT_MS }, () => {
+  it.concurrent('without its id is kept byte for byte, and said to be missing', async (context) => {
+    const product = await startOne(PRISMA, context.onTestFinished)
+    const { simulator } = product
+    simulator.faults.set(...PROVOKE[PRISMA].SCHEMA_VIOLATION)
+    const ended = await product.once()
+    expect([ended.code, ended.summary?.runs.map((run) => run.verdict)]).toEqual([3, ['PARTIAL']])
+    const [letter, ...others] = await deadLetters(product)
+    expect(others).toEqual([])
+    const sent = await askHosts(
+      simulator,
+      await logIn(simulator),
+      'limit=50&offset=0&normalizedSeverity=true',
+    )
+    const body = letter?.value?.toString() ?? ''
+    expect(sent.text.startsWith(`[${body},`)).toBe(true)
+    expect(JSON.parse(body)).not.toHaveProperty('_id')
+    expect(letter?.headers).toMatchObject({
+      'x-dlq-reason': 'SCHEMA_VIOLATION',
+      'x-dlq-stage': 'PARSE',
+      'x-dlq-error': expect.stringContaining('_id: must be a text that is not empty'),
+    })
+    const types = (await openErrors(product)).map((row) => row.error_type)
+    expect(types).toEqual(['MISSING_DATA', 'SCHEMA_VIOLATION'])
+
+    simulator.faults.clear()
+    expect((await product.once()).code).toBe(0)
+    expect(await openErrors(product)).toEqual([])
+    await expectTruth(product, 'prisma-compute')
+  })
+
+  it.concurrent('with a list of another type resolves nothing of its host', async (context) => {
+    const options = { seed: 7, machines: 12, rateLimits: false }
+    const product = await startProduct({
+      connections: ['prisma'],
+      simulator: options,
+      onFinished: context.onTestFinished,
+    })
+    expect((await product.once()).code).toBe(0)
+    const hosts = await listHosts(product.simulator)
+    const victim = hosts.find(
+      ({ vulnerabilities: found }) => Array.isArray(found) && found.length > 1,
+    )
+    expect(victim).toBeDefined()
+    const rows = hosts.map((host) =>
+      host === victim ? { ...host, vulnerabilities: { damaged: true } } : host,
+    )
+    const folder = await mkdtemp(join(tmpdir(), 'exposure-damaged-'))
+    context.onTestFinished(() => rm(folder, { recursive: true, force: true }))
+    const file = join(folder, 'hosts.json')
+    await writeFile(file, JSON.stringify(rows))
+    await product.simulator.stop()
+    const prismaPort = Number(new URL(product.simulator.prisma.url).port)
+    const files = { 'compute.hosts': file }
+    const damaged = await startSimulator({ ...options, prismaPort, files })
+    context.onTestFinished(() => damaged.stop())
+
+    expect((await product.once()).code).toBe(0)
+    const letters = await deadLetters(product)
+    expect(letters.map(({ value }) => JSON.parse(String(value)) as unknown)).toEqual([
+      { ...victim, vulnerabilities: { damaged: true } },
+    ])
+    expect(letters[0]?.headers).toMatchObject({
+      'x-dlq-reason': 'SCHEMA_VIOLATION',
+      'x-dlq-stage': 'NORMALIZE',
+      'x-dlq-topic': topicName(product.prefix, 'rawPrismaCloud'),
+    })
+    await expectTruth(product, 'prisma-compute')
+    const [error] = await openErrors(product)
+    expect(error?.error_type).toBe('SCHEMA_VIOLATION')
+  })
+})
 
 describe.each(Object.keys(ROWS) as Vendor[])('connector errors of %s', (vendor) => {
   it.concurrent.for(ROWS[vendor])(

@@ -8,7 +8,7 @@ import { join, resolve } from 'node:path'
 import pg from 'pg'
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { PipelineError } from '../../contracts/errors.ts'
-import { engineAnswers } from '../../stack/containers.ts'
+import { engineSocket } from '../../stack/engine.ts'
 import { findJava } from '../../stack/java.ts'
 import { lockDataDir } from '../../stack/lock.ts'
 import { startNativePostgres } from '../../stack/native-postgres.ts'
@@ -110,7 +110,7 @@ describe('the stack', () => {
     giveStack()
     vi.stubEnv('EXPOSURE_POSTGRES_URL', '')
     vi.stubEnv('DOCKER_HOST', `unix://${socket}`)
-    expect(await engineAnswers()).toBe(true)
+    expect(await engineSocket()).toBe(socket)
     const lines: string[] = []
     const log = (line: string) => void lines.push(line)
     const running = await startStack({ dataDir: home, fresh: false, log })
@@ -126,7 +126,7 @@ describe('the stack', () => {
 
   it('finds no engine where no socket is', async () => {
     vi.stubEnv('DOCKER_HOST', `unix://${join(folder(), 'none.sock')}`)
-    expect(await engineAnswers()).toBe(false)
+    expect(await engineSocket()).toBeNull()
   })
 })
 

@@ -52,7 +52,8 @@ export async function teardown(): Promise<void> {
 function start(): Promise<RunningStack> {
   removeAbandoned()
   mkdirSync(dataDir, { recursive: true })
-  return startStack({ dataDir, fresh: true, log: (line) => console.error(line) })
+  const log = (line: string) => console.error(line)
+  return startStack({ dataDir, fresh: true, temporary: true, log })
 }
 
 /** Data of test runs that were killed. */

@@ -14,6 +14,8 @@ import { openLogReader } from '../../runtime/kafka/log-reader.ts'
 import type { KafkaSettings } from '../../runtime/kafka/types.ts'
 import { createLogger } from '../../runtime/log.ts'
 import { openRegistry } from '../../runtime/registry.ts'
+import { CONNECTORS } from '../../producers/sources.ts'
+import type { Truth } from '../../simulator/truth.ts'
 import { type Simulator, type SimulatorOptions, startSimulator } from '../../simulator/simulator.ts'
 import { createDatabase, randomPrefix, stack } from './stack.ts'
 
@@ -46,6 +48,8 @@ export type ProductOptions = {
   readonly simulator?: Partial<SimulatorOptions>
   /** Names of the connections to configure; default all three. */
   readonly connections?: readonly ('prisma' | 'alpha' | 'beta')[]
+  /** Streams to switch on; default: one of each kind, which is enough for most tests. */
+  readonly streams?: readonly string[] | 'all'
   /** Merged into every connection. */
   readonly connection?: object
   /** Merged into the whole file. */
@@ -53,6 +57,9 @@ export type ProductOptions = {
   /** A concurrent test's own `onTestFinished`, from its context; default: the global one. */
   readonly onFinished?: (teardown: () => Promise<void>) => void
 }
+
+/** Hosts with findings, endpoints, an inventory, and findings by query. */
+const STREAMS_DEFAULT = ['compute.hosts', 'xdr.endpoints', 'cloud.assets', 'cloud.findings']
 
 export type Product = Awaited<ReturnType<typeof startProduct>>
 
@@ -100,6 +107,8 @@ export async function startProduct(options: ProductOptions = {}) {
     configFile,
     secrets,
     databaseUrl: database.url,
+    /** What the simulator holds in the streams that are switched on. */
+    truth: () => shownTruth(simulator.truth(), options.streams ?? STREAMS_DEFAULT),
     exposure,
     /** `exposure start --once`. */
     once: (env: Record<string, string> = {}) =>
@@ -111,6 +120,23 @@ export async function startProduct(options: ProductOptions = {}) {
       decodedEvents<T>(settings, topic),
     connectorErrors: () => decodedEvents<ConnectorError>(settings, 'connectorErrors'),
   }
+}
+
+function shownTruth(truth: Truth, streams: readonly string[] | 'all'): Truth {
+  if (streams === 'all') return truth
+  return {
+    ...truth,
+    assets: truth.assets.filter(({ stream }) => streams.includes(stream)),
+    findings: truth.findings.filter(({ stream }) => streams.includes(stream)),
+  }
+}
+
+/** Everything but the wanted streams switched off, as a user would write it. */
+function streamsOf(vendor: keyof typeof CONNECTORS, options: ProductOptions): object {
+  const wanted = options.streams ?? STREAMS_DEFAULT
+  if (wanted === 'all') return {}
+  const off = CONNECTORS[vendor].sources.filter(({ stream }) => !wanted.includes(stream))
+  return { streams: Object.fromEntries(off.map(({ stream }) => [stream, { enabled: false }])) }
 }
 
 function connectionsOf(
@@ -135,7 +161,10 @@ function connectionsOf(
     alpha: () => cortexConnection('alpha', simulator.cortex[0], secret),
     beta: () => cortexConnection('beta', simulator.cortex[1], secret),
   }
-  return wanted.map((name) => ({ ...all[name](), ...options.connection }))
+  return wanted.map((name) => {
+    const vendor = name === 'prisma' ? 'prisma-cloud' : 'cortex'
+    return { ...all[name](), ...streamsOf(vendor, options), ...options.connection }
+  })
 }
 
 const cortexConnection = (

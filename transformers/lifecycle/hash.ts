@@ -9,7 +9,8 @@ const CHANGE_TEXT_BYTES_MAX = 1_024
 const CHANGES_MAX = 64
 
 /**
- * Not compared: times of sight and heartbeat, the agent's state, vendor counts, EPSS percentile, the
+ * Not compared: times of sight and heartbeat, the agent's state, vendor counts, EPSS percentile,
+ * the
  * asset's summary inside a finding, and vendor fields without a home (scan ids live there).
  */
 const NOISE = new Set([
@@ -25,7 +26,9 @@ const NOISE = new Set([
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
 
-/** The state in the one form that is hashed and compared: no noise, arrays sorted, scores rounded. */
+/**
+ * The state in the one form that is hashed and compared: no noise, arrays sorted, scores rounded.
+ */
 export function comparable(state: object): { [key: string]: Json } {
   const view = canonical(state as { [key: string]: Json }, '') as { [key: string]: Json }
   // An agent that goes off and comes back is not news; one that is uninstalled is.

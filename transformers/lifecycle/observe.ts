@@ -18,7 +18,9 @@ import { changesBetween, comparable, hashOf } from './hash.ts'
 import { merged, withSteadyEpss } from './merge.ts'
 import type { Contribution, Entity, EntityState, UnitState } from './state.ts'
 
-/** A unit that loses more findings than both of these is believed only when its next sight agrees. */
+/**
+ * A unit that loses more findings than both of these is believed only when its next sight agrees.
+ */
 export const DOUBT_FINDINGS = 20
 export const DOUBT_SHARE = 0.8
 
@@ -28,7 +30,9 @@ export type Rules = {
   readonly encode: Encode
 }
 
-/** What one unit changes; nothing is in the draft yet, so that a unit that fails leaves no trace. */
+/**
+ * What one unit changes; nothing is in the draft yet, so that a unit that fails leaves no trace.
+ */
 export type Staged = {
   readonly unit: Omit<UnitState, 'ordinal'>
   readonly entities: Map<string, Entity>

@@ -150,7 +150,9 @@ function observeUnit(
 const sameSet = (a: readonly string[], b: readonly string[]): boolean =>
   a.length === b.length && new Set([...a, ...b]).size === a.length
 
-/** The same bytes under the same mapping, unless a finding's asset has since got another identity. */
+/**
+ * The same bytes under the same mapping, unless a finding's asset has since got another identity.
+ */
 function unchanged(draft: Draft, unit: UnitState, rawHash: string): boolean {
   if (unit.rawHash !== rawHash || unit.outcome !== 'ok' || unit.doubted) return false
   return unit.entities.every((id) => {

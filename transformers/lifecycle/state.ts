@@ -64,7 +64,9 @@ export class LifecycleStore implements PartitionStore {
   /** Highest offset this partition ever wrote per output partition. */
   readonly written = new Map<string, bigint>()
   readonly #byOrdinal: string[] = []
-  /** Marks met before their unit: compaction may put a mark in front of the record it belongs to. */
+  /**
+   * Marks met before their unit: compaction may put a mark in front of the record it belongs to.
+   */
   readonly #early = new Map<number, { runId: string; observedAtMs: number }>()
 
   get nextOrdinal(): number {
@@ -166,7 +168,9 @@ export const seenKey = (stream: string, runId: string, firstOffset: bigint): str
 export const runOfSeenKey = (key: string): string => key.split('|')[3] ?? ''
 export const streamOfSeenKey = (key: string): string => key.split('|').slice(1, 3).join('|')
 
-/** Ordinals with their time of observation, 12 bytes each: what a rescan of unchanged units costs. */
+/**
+ * Ordinals with their time of observation, 12 bytes each: what a rescan of unchanged units costs.
+ */
 export function packSeen(marks: readonly { ordinal: number; observedAtMs: number }[]): Buffer {
   const packed = Buffer.allocUnsafe(marks.length * SEEN_ENTRY_BYTES)
   marks.forEach((mark, i) => {

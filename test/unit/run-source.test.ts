@@ -1,0 +1,115 @@
+// What a run is worth and where it may go on: the rules that need no broker.
+import { describe, expect, it } from 'vitest'
+import { PipelineError } from '../../contracts/errors.ts'
+import type { KafkaRecord } from '../../contracts/processing.ts'
+import { type RunCheckpoint, checkpointRecord, loadCheckpoints } from '../../runtime/checkpoint.ts'
+import { holdReason, withLosses } from '../../runtime/run-ledger.ts'
+import { scopeOf, transactionalIdOf } from '../../runtime/run-source.ts'
+
+const runOf = (fetched: number, before: number | null) => ({
+  fetched,
+  lastComplete: before === null ? null : { runId: 'r', fetched: before },
+})
+
+describe('the fuse', () => {
+  it.each([
+    [10, null, null],
+    [10, 10, null],
+    [7, 10, null],
+    [6, 10, 'the listing has 6 rows; the last complete one had 10'],
+    [0, 10, 'the listing has no rows; the last complete one had 10'],
+    [0, null, 'the listing has no rows at all'],
+    [0, 0, 'the listing has no rows; the last complete one had 0'],
+    [1_000, 10, null],
+  ])('with %i rows after %s says %j', (fetched, before, expected) => {
+    expect(holdReason(runOf(fetched, before))).toBe(expected)
+  })
+})
+
+describe('the verdict', () => {
+  const complete = { verdict: 'COMPLETE', reason: null } as const
+  const partial = { verdict: 'PARTIAL', reason: 'a page is missing' } as const
+
+  it('is the one of the listing when nothing was lost', () => {
+    expect(withLosses(complete, { tooLarge: 0, rejected: 0 })).toEqual(complete)
+    expect(withLosses(partial, { tooLarge: 0, rejected: 0 })).toEqual(partial)
+  })
+
+  it('is PARTIAL as soon as one unit was lost, and names all reasons', () => {
+    expect(withLosses(complete, { tooLarge: 1, rejected: 0 }).verdict).toBe('PARTIAL')
+    expect(withLosses(complete, { tooLarge: 0, rejected: 1 }).verdict).toBe('PARTIAL')
+    const { reason } = withLosses(partial, { tooLarge: 2, rejected: 3 })
+    expect(reason).toMatch(/^a page is missing; 2 units too large, 3 items/)
+  })
+})
+
+describe('names', () => {
+  it('give every stream of every connection a transactional id of its own', () => {
+    expect(transactionalIdOf('prod.', 'a', 'compute.hosts')).toBe('prod.producer.a.compute.hosts')
+  })
+
+  it('give another scope to other filters', () => {
+    const scope = scopeOf('a', 'compute.hosts', {})
+    expect(scope).toMatch(/^[0-9a-f]{16}$/)
+    expect(scopeOf('a', 'compute.hosts', {})).toBe(scope)
+    expect(scopeOf('a', 'compute.hosts', { account: '1' })).not.toBe(scope)
+    expect(scopeOf('b', 'compute.hosts', {})).not.toBe(scope)
+  })
+})
+
+describe('checkpoints', () => {
+  const stream = { connection: 'prod', stream: 'compute.hosts' }
+  const checkpoint: RunCheckpoint = {
+    v: 1,
+    runId: '1767225600000-000001',
+    startedAtMs: 1_767_225_600_000,
+    tenant: 'acme',
+    scope: '0123456789abcdef',
+    verdict: null,
+    position: { offset: 50, recent: ['a'] },
+    pages: 1,
+    fetched: 50,
+    published: 50,
+    tooLarge: 0,
+    rejected: 0,
+    lastComplete: null,
+  }
+  /** A topic that holds these values under the key of the stream, in order. */
+  const topicOf = (values: readonly (Buffer | null)[]) => {
+    const { topic, partition, key } = checkpointRecord('prod.', stream, checkpoint)
+    return async (name: string, at: number, onRecord: (record: KafkaRecord) => void) => {
+      expect([name, at]).toEqual([topic, partition])
+      values.forEach((value, i) =>
+        onRecord({ topic, partition, offset: BigInt(i), timestampMs: 0, key, value, headers: {} }),
+      )
+    }
+  }
+  const encoded = (of: object): Buffer => Buffer.from(JSON.stringify(of))
+
+  it('come back as they were written, the latest of each stream', async () => {
+    const { value } = checkpointRecord('prod.', stream, checkpoint)
+    const older = encoded({ ...checkpoint, fetched: 1 })
+    const loaded = await loadCheckpoints('prod.', topicOf([older, value]))
+    expect([...loaded]).toEqual([['prod|compute.hosts', checkpoint]])
+  })
+
+  it('may carry fields of a later build', async () => {
+    const value = encoded({ ...checkpoint, mood: 'good' })
+    const loaded = await loadCheckpoints('prod.', topicOf([value]))
+    expect(loaded.get('prod|compute.hosts')).toEqual(checkpoint)
+  })
+
+  it('are gone after a tombstone', async () => {
+    const loaded = await loadCheckpoints('prod.', topicOf([encoded(checkpoint), null]))
+    expect(loaded.size).toBe(0)
+  })
+
+  it.each([
+    ['another version', encoded({ ...checkpoint, v: 2 })],
+    ['something else', Buffer.from('not json')],
+  ])('of %s stop the start instead of beginning anew', async (_what, value) => {
+    const loading = loadCheckpoints('prod.', topicOf([value]))
+    await expect(loading).rejects.toThrow(PipelineError)
+    await expect(loading).rejects.toMatchObject({ failure: 'CONFIGURATION' })
+  })
+})
