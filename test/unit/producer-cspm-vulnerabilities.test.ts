@@ -199,7 +199,7 @@ describe('the download of vulnerabilities', () => {
     expect(end).toMatchObject({ verdict: 'PARTIAL', reason: expect.stringContaining('1 of 4') })
   })
 
-  it('doubts a type without rows where the search has some, and rows of another query', async () => {
+  it('doubts a type without rows that the search has, and rows of another query', async () => {
     const simulator = await runSimulator({ machines: 40 })
     const rows = { vendor: 'prisma-cloud', endpoint: 'cspm.vulnerabilities', skip: 1 } as const
     simulator.faults.set({ ...rows, kind: 'empty' })
