@@ -107,28 +107,36 @@ class InventoryRun {
 
   /** The page, in fewer rows where the vendor takes too long for as many. */
   async *#page(token: Token | null): AsyncGenerator<PageElement, TokenPageEnd> {
+    let isFirstTry = true
     for (;;) {
+      const isLarge = this.#pageSize > PAGE_SIZE_MIN
       try {
-        return yield* this.#onePage(token)
+        return yield* this.#onePage(token, isLarge && isFirstTry)
       } catch (error) {
-        const tookTooLong = error instanceof PipelineError && error.failure === 'TEMPORARY_FAILURE'
-        const stopped = this.#context.signal.aborted
-        if (!tookTooLong || stopped || this.#pageSize <= PAGE_SIZE_MIN) throw error
-        this.#pageSize = Math.max(PAGE_SIZE_MIN, Math.floor(this.#pageSize / 2))
+        const mayPass = error instanceof PipelineError && error.retriable
+        if (!mayPass || this.#context.signal.aborted || !isLarge) throw error
+        if (error.failure === 'TEMPORARY_FAILURE') {
+          this.#pageSize = Math.max(PAGE_SIZE_MIN, Math.floor(this.#pageSize / 2))
+          isFirstTry = true
+        } else if (isFirstTry) isFirstTry = false
+        // What has nothing to do with the size has had all its tries.
+        else throw error
       }
     }
   }
 
-  async *#onePage(token: Token | null): AsyncGenerator<PageElement, TokenPageEnd> {
+  async *#onePage(
+    token: Token | null,
+    isBrief: boolean,
+  ): AsyncGenerator<PageElement, TokenPageEnd> {
     const { signal, nowMs } = this.#context
-    const isLarge = this.#pageSize > PAGE_SIZE_MIN
     const elements = pageElements(this.#client.cspm, {
       method: 'POST',
       path: SCAN_PATH,
       options: {
         body: scanBody(this.#pageSize, token),
         signal,
-        ...(isLarge ? { attemptsMax: LARGE_PAGE_ATTEMPTS_MAX } : {}),
+        ...(isBrief ? { attemptsMax: LARGE_PAGE_ATTEMPTS_MAX } : {}),
       },
       at: ['resources'],
       nowMs,

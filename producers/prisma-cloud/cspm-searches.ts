@@ -47,6 +47,27 @@ export async function listCves(
   })
 }
 
+/** True when the search finds something. False also where it cannot be asked: it is no proof. */
+export async function hasCves(
+  client: PrismaCloudClient,
+  query: string,
+  context: PullContext,
+): Promise<boolean> {
+  try {
+    const { value } = await client.cspm.json('POST', SEARCH_PATH, {
+      query: { view: 'cve' },
+      body: { query },
+      signal: context.signal,
+    })
+    const items = memberAt(value, ['data', 'items'])
+    return Array.isArray(items) && items.length > 0
+  } catch (error) {
+    const isOurs = !(error instanceof PipelineError) || error.failure === 'AUTHORIZATION_FAILURE'
+    if (isOurs || context.signal.aborted) throw error
+    return false
+  }
+}
+
 /** All assets of one type that have the CVE. @throws PipelineError as listCves does */
 export async function listWeakAssets(
   client: PrismaCloudClient,

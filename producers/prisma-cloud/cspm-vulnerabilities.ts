@@ -11,6 +11,7 @@ import {
   ASSET_TYPES,
   type AssetType,
   type Cve,
+  hasCves,
   listCves,
   listWeakAssets,
 } from './cspm-searches.ts'
@@ -80,6 +81,9 @@ class DownloadRun {
    * still here at the end. The innermost is the last.
    */
   readonly #pending: Set<string>[] = []
+  /** One row of each part that was given: parts share none. */
+  readonly #samples = new Set<string>()
+  readonly #empty: AssetType[] = []
   #parts = 0
   #given = 0
   #slipped = 0
@@ -104,6 +108,7 @@ class DownloadRun {
     }
     const [first] = refusals
     if (first !== undefined && refusals.length === types.length) throw first
+    await this.#checkEmpty()
     return this.#end()
   }
 
@@ -132,7 +137,9 @@ class DownloadRun {
     this.#parts += 1
     if (this.#parts > PARTS_MAX) throw tooManyParts()
     const download = await downloadRows(this.#client, queryOf(part), this.#context)
-    if (download.count < this.#client.config.downloadRowsMax) return yield* this.#give(download)
+    if (download.count === 0 && part.severity === null) this.#empty.push(part.type)
+    if (download.count < this.#client.config.downloadRowsMax)
+      return yield* this.#whole(part, download)
     // Cut, though nobody says so: as many rows came as there can be.
     if (part.cves?.length === 1) return yield* this.#assetsOf(part, download)
     let parts: readonly Part[]
@@ -192,6 +199,31 @@ class DownloadRun {
     yield* this.#flush(ASSETS_PATH, download.fetchedAtMs)
   }
 
+  /** A part that was not cut. */
+  async *#whole(part: Part, download: Download): AsyncGenerator<Chunk<null>, void> {
+    if ([...download.units.keys()].some((id) => this.#samples.has(id))) {
+      const text = `${nameOf(part)}: the rows of another query came`
+      return this.#problem(text, new PipelineError('INVALID_RESPONSE', 'FETCH', text))
+    }
+    const [first] = download.units.keys()
+    if (first !== undefined) this.#samples.add(first)
+    yield* this.#give(download)
+  }
+
+  /**
+   * A type without rows beside types with rows: is it so? Where the search may not be asked there
+   * is nothing to doubt it by.
+   */
+  async #checkEmpty(): Promise<void> {
+    if (this.#given === 0) return
+    for (const type of this.#empty) {
+      const query = queryOf({ type, severity: null, cves: null })
+      if (!(await hasCves(this.#client, query, this.#context))) continue
+      const text = `${type.name}: the download is empty, and the search is not`
+      this.#problem(text, new PipelineError('MISSING_DATA', 'FETCH', text))
+    }
+  }
+
   async *#give(download: Download): AsyncGenerator<Chunk<null>, void> {
     for (const unit of download.units.values()) {
       yield* this.#add(unit, DOWNLOAD_PATH, download.fetchedAtMs)
@@ -224,8 +256,8 @@ class DownloadRun {
     const stopped = this.#context.signal.aborted
     const isOurs = !(error instanceof PipelineError) || error.failure === 'AUTHORIZATION_FAILURE'
     if (isOurs || stopped) throw error
-    const which = [part.type.name, part.severity, part.cves?.[0]?.id].filter(Boolean).join(', ')
-    this.#problem(`${which}: cut at ${download.count} rows, and cannot be read in parts`, error)
+    const text = `${nameOf(part)}: cut at ${download.count} rows, and cannot be read in parts`
+    this.#problem(text, error)
     yield* this.#give(download)
   }
 
@@ -261,6 +293,10 @@ const SOURCES = JSON.stringify({
   vulnerability: 'vulnerabilities/search',
   asset: 'vulnerabilities/search/asset',
 })
+
+/** A part by its type, severity and first CVE. */
+const nameOf = ({ type, severity, cves }: Part): string =>
+  [type.name, severity, cves?.[0]?.id].filter((word) => typeof word === 'string').join(', ')
 
 /** Groups whose assets together are few enough, as far as the search knows. */
 function groupsOf(cves: readonly Cve[], assetsMax: number): Cve[][] {

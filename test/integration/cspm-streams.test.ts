@@ -27,7 +27,7 @@ const findingLine = (finding: TrueFinding) =>
   ].join('|')
 
 describe('the streams of CSPM', () => {
-  it('fill the store with the truth, add nothing to it again, and follow what changes', async () => {
+  it('fill the store with the truth, add nothing again, and follow what changes', async () => {
     const product = await startProduct({
       simulator: { machines: 40 },
       connections: ['prisma'],
@@ -38,8 +38,9 @@ describe('the streams of CSPM', () => {
       const truth = product.simulator.truth('keep')
       const findings = await product.query<{ line: string }>(
         `select concat_ws('|', asset_uid, vuln_id, state->'package'->>'name',
-                  array_to_string(array(select jsonb_array_elements_text(state->'package'->'versions')
-                                        order by 1), ','),
+                  array_to_string(array(
+                    select jsonb_array_elements_text(state->'package'->'versions') order by 1
+                  ), ','),
                   severity_id) as line
          from exposure.finding where status in ('OPEN', 'REOPENED')`,
       )
@@ -58,7 +59,8 @@ describe('the streams of CSPM', () => {
       'cspm.vulnerabilities COMPLETE',
     ])
     const assets = await product.query<{ line: string }>(
-      `select concat_ws('|', asset_uid, entity_uid, name, state->'meta'->'source'->>'stream') as line
+      `select concat_ws('|', asset_uid, entity_uid, name,
+                state->'meta'->'source'->>'stream') as line
        from exposure.asset`,
     )
     expect(assets.map((row) => row.line).toSorted()).toEqual(

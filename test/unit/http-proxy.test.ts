@@ -190,7 +190,7 @@ describe('a proxy before a vendor of a private authority', () => {
 })
 
 describe('a proxy that refuses', () => {
-  it('the password is AUTHORIZATION_FAILURE of the proxy, at once and without the password', async () => {
+  it('the password is AUTHORIZATION_FAILURE at once, without showing it', async () => {
     const here = await company({ password: 'another' })
     for (const pull of [
       () => pullAll(computeHosts, prismaThrough(here).client),
@@ -226,7 +226,7 @@ describe('a proxy that refuses', () => {
 })
 
 describe('a proxy that cannot be reached', () => {
-  it('is TEMPORARY_FAILURE that names the proxy, not the vendor, when nobody listens', async () => {
+  it('is TEMPORARY_FAILURE that names the proxy when nobody listens', async () => {
     const here = await company()
     const proxy = { ...here.settings.proxy, url: 'http://127.0.0.1:1' }
     const error = await errorOf(pullAll(computeHosts, prismaThrough(here, { proxy }).client), here)
@@ -235,7 +235,7 @@ describe('a proxy that cannot be reached', () => {
     expect(error.remediation).toContain('proxy.url')
   })
 
-  it('is a failure that names the proxy, not the vendor, when its name does not resolve', async () => {
+  it('is a failure that names the proxy when its name does not resolve', async () => {
     const here = await company()
     const proxy = { ...here.settings.proxy, url: 'http://no-such-proxy.invalid:3128' }
     const error = await errorOf(pullAll(computeHosts, prismaThrough(here, { proxy }).client), here)

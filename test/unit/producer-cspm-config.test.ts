@@ -325,6 +325,14 @@ describe('the inventory', () => {
     expect(site?.endpoints['cspm.inventory']?.byStatus).toMatchObject({ '504': 4, '200': 1 })
   })
 
+  it('waits as often as ever when the vendor only asks to', async () => {
+    const simulator = await runSimulator()
+    const { client } = connectPrisma(simulator.prisma)
+    const inventory = { vendor: 'prisma-cloud', endpoint: 'cspm.inventory' } as const
+    simulator.faults.set({ ...inventory, kind: 'status', answer: 'too-many-requests', times: 5 })
+    expect((await pullAll(cspmInventory, client)).end.verdict).toBe('COMPLETE')
+  })
+
   it('fails when even the smallest page takes too long', async () => {
     const simulator = await runSimulator({ cspm: { scanTimeoutAbove: 10 } })
     const { client } = connectPrisma(simulator.prisma, { inventoryPageSize: 100 })

@@ -199,6 +199,23 @@ describe('the download of vulnerabilities', () => {
     expect(end).toMatchObject({ verdict: 'PARTIAL', reason: expect.stringContaining('1 of 4') })
   })
 
+  it('doubts a type without rows that the search has, and rows of another query', async () => {
+    const simulator = await runSimulator({ machines: 40 })
+    const rows = { vendor: 'prisma-cloud', endpoint: 'cspm.vulnerabilities', skip: 1 } as const
+    simulator.faults.set({ ...rows, kind: 'empty' })
+    const emptied = await pull(connectPrisma(simulator.prisma, KEEP).client)
+    expect(emptied.end).toMatchObject({
+      verdict: 'PARTIAL',
+      reason: 'IaC: the download is empty, and the search is not',
+    })
+    const first = 'a-1,package,CVE-2026-0001,p,high,x\n'
+    const { client } = await vendor(() => first)
+    const repeated = await pull(client)
+    expect(repeated.units).toHaveLength(1)
+    expect(repeated.end.verdict).toBe('PARTIAL')
+    expect(repeated.end.reason).toContain('Host: the rows of another query came')
+  })
+
   it('waits for a download that is not ready', async () => {
     const waitsMs: number[] = []
     const sleep = (ms: number, signal: AbortSignal) => {

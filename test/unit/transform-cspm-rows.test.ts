@@ -131,7 +131,8 @@ describe('a row of the download', () => {
 
   it('goes to the dead letters without an id, or when it is not one row', () => {
     expect(() => observeRow(columns, 'N/A,host,CVE-1,p,[1],high,N')).toThrow(/lacks what every/)
-    expect(() => observeRow(columns, 'a,host')).toThrow(/not one row/)
+    expect(() => observeRow(columns, 'a,host')).toThrow(/lacks what every/)
+    expect(() => observeRow(columns, 'a,host,"C')).toThrow(/not one row/)
     expect(() => observeRow(columns, 'a,host,C,p,1,high,N\nb,host,C,p,1,high,N')).toThrow(/one row/)
   })
 })

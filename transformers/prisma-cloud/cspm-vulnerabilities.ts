@@ -122,7 +122,13 @@ export const cspmVulnerabilities: Transformer = {
 
 /** The row as JSON by its header row. @throws PipelineError INVALID_RESPONSE when it is none */
 function jsonOfRow({ facts, body }: RawUnit): Buffer {
-  const options = { columns: true, bom: true, relax_quotes: true } as const
+  // A field too few is a record that lacks something, which its schema tells by name.
+  const options = {
+    columns: true,
+    bom: true,
+    relax_column_count: true,
+    skip_empty_lines: true,
+  } as const
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(body)
     const rows = parse(`${facts.columns ?? ''}\n${text}\n`, options)
