@@ -20,7 +20,7 @@ export const rowOf = (id: string, value: () => Value): Row => ({
 /** What a listing shows, and how many rows its totals speak of. */
 export type Shown = { readonly rows: readonly Row[]; readonly declared: number }
 
-/** Applies `empty`, `missing-rows` and `shift-rows`; any other fault leaves the rows as they are. */
+/** Applies `empty`, `missing-rows` and `shift-rows`; other faults leave the rows as they are. */
 export function shownRows(rows: readonly Row[], fault: SetFault | null): Shown {
   if (fault?.kind === 'empty') return { rows: [], declared: 0 }
   if (fault?.kind === 'shift-rows') {

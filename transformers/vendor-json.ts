@@ -31,14 +31,6 @@ export const objects = <S extends z.ZodType>(schema: S) =>
 export const objectOrEmpty = <S extends z.ZodType>(schema: S) =>
   anything.transform((value): z.output<S> => schema.parse(isObject(value) ? value : {}))
 
-/**
- * The unit's JSON as `schema` reads it.
- * @throws PipelineError INVALID_RESPONSE when it is not UTF-8 JSON, SCHEMA_VIOLATION when it lacks
- * what every record of the stream must have
- */
-export const readUnit = <S extends z.ZodType>(raw: RawUnit, schema: S): z.output<S> =>
-  checked(raw, schema, parsed(raw))
-
 /** How the records of a stream are read. */
 export type RecordReader<S extends z.ZodType> = {
   readonly schema: S
@@ -48,7 +40,11 @@ export type RecordReader<S extends z.ZodType> = {
   readonly prepare?: (json: unknown) => unknown
 }
 
-/** As readUnit, and what is new in the record. @throws PipelineError as readUnit does */
+/**
+ * The unit's JSON as `schema` reads it, and what is new in it.
+ * @throws PipelineError INVALID_RESPONSE when it is not UTF-8 JSON, SCHEMA_VIOLATION when it lacks
+ * what every record of the stream must have
+ */
 export function readRecord<S extends z.ZodType>(
   raw: RawUnit,
   { schema, driftOf, prepare }: RecordReader<S>,

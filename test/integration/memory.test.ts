@@ -1,4 +1,4 @@
-// A page of fifty megabytes passes through a producer in little memory, and is published on the way.
+// A page of fifty megabytes passes through a producer in little memory, published on the way.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import type { ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'

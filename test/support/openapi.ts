@@ -133,7 +133,8 @@ function faultsOf(validate: ValidateFunction, value: unknown): string[] {
   const faults = (validate.errors ?? []).map(({ instancePath, keyword, params }) => {
     const extra = params as Record<string, unknown>
     const what = extra['missingProperty'] ?? extra['additionalProperty'] ?? extra['type'] ?? ''
-    return `${instancePath.replace(/\/\d+(?=\/|$)/g, '[]')} ${keyword} ${typeof what === 'string' ? what : ''}`.trim()
+    const where = instancePath.replace(/\/\d+(?=\/|$)/g, '[]')
+    return `${where} ${keyword} ${typeof what === 'string' ? what : ''}`.trim()
   })
   return [...new Set(faults)]
 }

@@ -22,7 +22,7 @@ export type Exchange = {
 
 export type Recording = { readonly url: string; readonly exchanges: readonly Exchange[] }
 
-/** Stops with the test. The host that the client asked for is passed on, so that links lead here. */
+/** Stops with the test. The host the client asked for is passed on, so that links lead here. */
 export async function recordingProxy(target: string): Promise<Recording> {
   const exchanges: Exchange[] = []
   const server = createServer((asked, response) => {

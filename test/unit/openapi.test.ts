@@ -109,8 +109,7 @@ const ANSWER_DEVIATIONS: readonly Deviation[] = [
   },
   {
     call: /incidents\/get_incident/,
-    fault:
-      /\/(incident_name|manual_description|alert_categories|resolved_timestamp|rule_based_score) type /,
+    fault: /(_name|_description|_categories|resolved_timestamp|rule_based_score) type /,
     reason: 'null for none, in recorded incidents',
   },
 ]
@@ -118,7 +117,7 @@ const ANSWER_DEVIATIONS: readonly Deviation[] = [
 type Traffic = { readonly specs: Specs; readonly calls: readonly Exchange[] }
 let recorded: Promise<Traffic> | null = null
 
-/** Everything that one pull of every stream says and hears; recorded by the test that asks first. */
+/** Everything that one pull of every stream says and hears; recorded by the first to ask. */
 const traffic = (): Promise<Traffic> => {
   recorded ??= record()
   return recorded
