@@ -213,7 +213,9 @@ export type PipelineErrorDetails = {
   readonly violations?: readonly string[]
   /** How long the other side asked us to wait. */
   readonly retryAfterMs?: number
-  /** What exactly, where one type covers many conditions (a path and its day); in the fingerprint. */
+  /**
+   * What exactly, where one type covers many conditions (a path and its day); in the fingerprint.
+   */
   readonly subject?: string
   /** Instead of the table's next step, where more is known. */
   readonly remediation?: string

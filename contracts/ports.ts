@@ -88,6 +88,8 @@ export type Source<Client, Checkpoint> = {
    * every tenant has it. @throws PipelineError when it could not be found out
    */
   readonly available?: (client: Client, context: PullContext) => Promise<PipelineError | null>
+  /** The settings that decide what is listed: with others the listing is another scope. */
+  readonly filters?: (client: Client) => object
   /** @throws PipelineError when the listing cannot go on: the run is then FAILED. */
   pull(
     client: Client,

@@ -105,7 +105,8 @@ class StreamRun<Client> {
     this.#task = task
     this.#options = options
     this.#session = session
-    this.#scope = scopeOf(task.connection, task.source.stream, {})
+    const filters = task.source.filters?.(task.client) ?? {}
+    this.#scope = scopeOf(task.connection, task.source.stream, filters)
   }
 
   async perform(saved: RunCheckpoint | undefined): Promise<RunOutcome> {

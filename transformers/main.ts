@@ -15,6 +15,7 @@ const CHUNK_RECORDS_MAX = 1_000
 const CHUNK_BYTES_MAX = 8 * 1024 * 1024
 const SESSION_TIMEOUT_MS = 30_000
 const CONCURRENCY = 6
+const DAY_MS = 86_400_000
 
 export type RunningTransformers = { readonly stop: () => Promise<void> }
 
@@ -53,14 +54,19 @@ function startVendor(pipeline: Pipeline, vendor: VendorId): RunningProcessor {
       counters.events += events
       counters.errors += deadLettered
     },
-    onCleanRun: (end) =>
-      reporter.clear({
-        connection: end.connection,
-        stream: end.stream,
-        // PARSE is the producers', who clear it themselves.
-        stages: ['NORMALIZE'],
-        failures: ['SCHEMA_VIOLATION', 'SERIALIZATION', 'INVALID_RESPONSE', 'INTERNAL'],
-      }),
+    onCleanRun: ({ connection, stream }) => {
+      // PARSE is the producers', who clear it themselves.
+      const ours = { connection, stream, stages: ['NORMALIZE'] } as const
+      const failures = [
+        'SCHEMA_VIOLATION',
+        'SERIALIZATION',
+        'INVALID_RESPONSE',
+        'INTERNAL',
+      ] as const
+      reporter.clear({ ...ours, failures })
+      // Told once a day: what was told a day ago has been told again, or is over.
+      reporter.clear({ ...ours, failures: ['CONTRACT_DRIFT'], quietMs: DAY_MS })
+    },
   })
   const groupId = transformerGroup(prefix, vendor)
   // True at first: a process before this one may have left its trouble open.

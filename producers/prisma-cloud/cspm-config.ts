@@ -48,6 +48,7 @@ export const cspmConfig: CspmSource<ConfigCheckpoint> = {
   entities: 'assets',
   checkpoint: configCheckpoint,
   available: (client) => Promise.resolve(cspmMissing(client)),
+  filters: ({ config }) => config.configApis.toSorted(),
   pull: (client, from, context) => new ConfigRun(client, from, context).searches(),
   probe: async (client, attemptsMax) => {
     const [apiName = ''] = client.config.configApis

@@ -44,6 +44,8 @@ export const cspmVulnerabilities: CspmSource<null> = {
   entities: 'findings',
   checkpoint: z.null(),
   available: (client) => Promise.resolve(cspmMissing(client)),
+  // Which types are left out follows from which streams of Compute are read.
+  filters: ({ config }) => ({ overlap: config.overlap, streams: config.streams ?? {} }),
   pull: (client, _from, context) => new DownloadRun(client, context).chunks(),
   probe: async (client, attemptsMax) => {
     // One CVE that does not exist: permissions show, and nothing has to be put together.

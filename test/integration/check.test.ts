@@ -36,7 +36,7 @@ const ROWS: readonly Row[] = [
     name: 'prisma',
     faults: PROVOKE['prisma-cloud'].ACCESS_FORBIDDEN,
     failure: 'ACCESS_FORBIDDEN',
-    step: 'read hosts',
+    step: 'read compute.hosts',
   },
   {
     name: 'prisma',
@@ -48,7 +48,7 @@ const ROWS: readonly Row[] = [
     name: 'prisma',
     faults: [{ ...prisma, endpoint: 'compute.hosts', answer: 'too-many-requests' }],
     failure: 'TOO_MANY_REQUESTS',
-    step: 'read hosts',
+    step: 'read compute.hosts',
   },
   {
     name: 'prisma',
@@ -60,7 +60,7 @@ const ROWS: readonly Row[] = [
     name: 'prisma',
     faults: PROVOKE['prisma-cloud'].MISSING_DATA,
     failure: 'MISSING_DATA',
-    step: 'read hosts',
+    step: 'read compute.hosts',
   },
   {
     name: 'alpha',
@@ -115,7 +115,7 @@ describe('exposure check', { timeout: TEST_TIMEOUT_MS }, () => {
       `prisma (prisma-cloud, ${simulator.prisma.url}): connected`,
       '  ok      log in',
       '  ok      find the Compute console',
-      '  ok      read hosts',
+      '  ok      read compute.hosts',
       `alpha (cortex, ${simulator.cortex[0].url}): connected`,
       ...cortexSteps,
       `beta (cortex, ${simulator.cortex[1].url}): connected`,

@@ -204,9 +204,9 @@ async function proveRow(product: Product, vendor: Vendor, row: Row): Promise<voi
 
 /** What the store holds of one product, in the words of the truth. */
 async function expectTruth(product: Product, name: 'prisma-compute' | 'cortex-xdr') {
-  const { prisma, cortex, truth: tell } = product.simulator
+  const { prisma, cortex } = product.simulator
   const tenant = name === 'cortex-xdr' ? cortex[0].tenant : prisma.prismaId
-  const truth = tell()
+  const truth = product.truth()
   const of = <T extends { product: string; tenant: string }>(all: readonly T[]) =>
     all.filter((one) => one.product === name && one.tenant === tenant)
   const assets = await product.query<{ native_id: string }>('select native_id from exposure.asset')

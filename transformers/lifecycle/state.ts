@@ -31,7 +31,10 @@ export type Contribution = {
 export type EntityKind = 'asset' | 'finding' | 'vulnerability'
 export type EntityState = AssetState | FindingState | VulnerabilityState
 
-/** One asset, finding or dictionary entry. The content is in its contributions; the rest is what only we know. */
+/**
+ * One asset, finding or dictionary entry. The content is in its contributions; the rest is what
+ * only we know.
+ */
 export type Entity = {
   readonly kind: EntityKind
   readonly revision: number
