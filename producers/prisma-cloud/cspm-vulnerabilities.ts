@@ -45,7 +45,10 @@ export const cspmVulnerabilities: CspmSource<null> = {
   checkpoint: z.null(),
   available: (client) => Promise.resolve(cspmMissing(client)),
   // Which types are left out follows from which streams of Compute are read.
-  filters: ({ config }) => ({ overlap: config.overlap, streams: config.streams ?? {} }),
+  filters: (client) => ({
+    overlap: client.config.overlap,
+    compute: Object.values(TOLD_BY_COMPUTE).filter((stream) => isEnabled(client, stream)),
+  }),
   pull: (client, _from, context) => new DownloadRun(client, context).chunks(),
   probe: async (client, attemptsMax) => {
     // One CVE that does not exist: permissions show, and nothing has to be put together.
