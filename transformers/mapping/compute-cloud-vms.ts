@@ -1,0 +1,53 @@
+// Where the fields of compute.cloud-vms come from.
+import { type StreamMapping, REST, always, from, like } from './stream-mapping.ts'
+
+export const computeCloudVmsMapping: StreamMapping = {
+  stream: 'compute.cloud-vms',
+  product: 'prisma-compute',
+  call: 'GET /api/v<version>/cloud/discovery/vms',
+  unit: 'a machine in a cloud account, with or without a Defender',
+  lifted: [],
+  each: null,
+  deciding: {},
+  tables: {
+    asset: {
+      asset_uid: from('_id', '`cloud-vm|<_id>`'),
+      entity_uid: like('correlation_keys asset_uid', 'first strong key, else the asset itself'),
+      kind: always('VIRTUAL_MACHINE'),
+      native_type: always('cloud-vm'),
+      name: from('name hostname fqdn _id', 'the first there is'),
+      hostnames: from('hostname fqdn'),
+      fqdns: like('hostnames', 'those with a domain'),
+      public_dns_names: like('fqdns', "under a cloud's public suffix"),
+      'cloud.provider': from('provider'),
+      'cloud.account_id': from('accountID', 'not "Non-onboarded cloud accounts"'),
+      'cloud.region': from('region'),
+      'cloud.resource_id': from('arn _id', "the first in a provider's form"),
+      'cloud.instance_id': from('_id'),
+      'cloud.vpc_id': from('awsVPCID'),
+      'cloud.image_id': from('imageID'),
+      'network_interfaces.subnet': from('awsSubnetID'),
+      'os.family': from('os osInfo.distro osInfo.fullName', 'by the words in them'),
+      'os.name': from('osInfo.fullName osInfo.distro os', 'the first there is'),
+      'os.version': from('osInfo.version'),
+      'os.architecture': from('architecture'),
+      'agent.type': from('hasDefender', 'a Defender where true'),
+      business_units: from('collections'),
+      tags: from('tags'),
+      correlation_keys: like(
+        'cloud.provider cloud.account_id cloud.instance_id cloud.resource_id hostnames fqdns',
+        'see the rules',
+      ),
+      status: always('ACTIVE'),
+      last_seen: from('timestamp', 'else fetch time'),
+      vendor_created_at: from('createdAt'),
+      unmapped: REST,
+    },
+  },
+  nothing: {
+    'IP address': 'the discovery tells only the subnet',
+    'internet facing': 'the discovery does not tell it',
+    'Palo Alto criticality data': 'the discovery does not tell it',
+    'CVE findings': 'not scanned here; see compute.hosts for machines that are',
+  },
+}

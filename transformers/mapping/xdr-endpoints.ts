@@ -1,0 +1,66 @@
+// Where the fields of xdr.endpoints come from.
+import { type StreamMapping, REST, always, from, like } from './stream-mapping.ts'
+
+export const xdrEndpointsMapping: StreamMapping = {
+  stream: 'xdr.endpoints',
+  product: 'cortex-xdr',
+  call: 'POST /public_api/v1/endpoints/get_endpoint',
+  unit: 'an endpoint with an agent',
+  lifted: [],
+  each: null,
+  deciding: {},
+  tables: {
+    asset: {
+      asset_uid: from('endpoint_id'),
+      entity_uid: like('correlation_keys asset_uid', 'first strong key, else the asset itself'),
+      kind: like('cloud.provider', 'VIRTUAL_MACHINE with a provider, else HOST'),
+      native_type: from('endpoint_type'),
+      name: from('endpoint_name alias endpoint_id', 'the first there is'),
+      hostnames: from('endpoint_name domain', 'also together where `domain` is one of DNS'),
+      fqdns: like('hostnames', 'those with a domain'),
+      public_dns_names: like('fqdns', "under a cloud's public suffix"),
+      'cloud.provider': from('cloud_provider'),
+      'cloud.account_id': from('cloud_provider_account_id'),
+      'cloud.region': from('cloud_region'),
+      'cloud.resource_id': from('cloud_id'),
+      'cloud.instance_id': from('cloud_instance_id'),
+      'network_interfaces.mac': from('mac_address'),
+      'network_interfaces.ips': from(
+        'ip ipv6',
+        'nobody says which card has which where there are several',
+      ),
+      private_ips: from('ip ipv6 public_ip'),
+      public_ips: from('ip ipv6 public_ip'),
+      'os.family': from('os_type operating_system', 'the first there is'),
+      'os.name': from('operating_system'),
+      'os.version': from('os_version'),
+      'agent.type': always('cortex-xdr'),
+      'agent.id': from('endpoint_id'),
+      'agent.version': from('endpoint_version'),
+      'agent.status': from('endpoint_status'),
+      'agent.last_seen': from('last_seen'),
+      business_units: from('group_name'),
+      owners: from('users'),
+      tags: from('endpointTags tags'),
+      correlation_keys: like(
+        `cloud.provider cloud.account_id cloud.instance_id cloud.resource_id agent.id hostnames
+         fqdns network_interfaces.mac private_ips public_ips`,
+        'see the rules',
+      ),
+      status: from(
+        'endpoint_status',
+        'CONNECTED: ACTIVE; DISCONNECTED, LOST: INACTIVE; UNINSTALLED: GONE',
+      ),
+      first_seen: from('first_seen'),
+      last_seen: from('last_seen', 'else fetch time'),
+      gone_at: from('last_seen endpoint_status', 'of an uninstalled agent'),
+      vendor_created_at: from('install_date'),
+      unmapped: REST,
+    },
+  },
+  nothing: {
+    'internet facing': "a public address may be a gateway's; xpanse.assets tells it",
+    'Palo Alto criticality data': 'the listing has none',
+    'CVE findings': 'see xdr.findings and xdr.incidents',
+  },
+}
