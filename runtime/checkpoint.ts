@@ -26,6 +26,8 @@ const checkpointSchema = z.object({
   ...counts,
   /** The last COMPLETE run: what the next one is compared with. */
   lastComplete: z.object({ runId: z.string(), fetched: z.int() }).nullable(),
+  /** The newest observation of the stream so far; older builds did not keep it. */
+  newestFetchedAtMs: z.int().optional(),
 })
 
 export type RunCheckpoint = z.infer<typeof checkpointSchema>

@@ -149,11 +149,13 @@ class Turns<Config extends ConnectionConfig, Client> {
   /** A stream whose last run ended waits for its turn; one that was interrupted goes on at once. */
   async #firstTurns(sources: readonly Source<Client, unknown>[]): Promise<Map<string, number>> {
     const saved = await this.#checkpoints()
+    const nowMs = this.#options.nowMs()
     return new Map(
       sources.map(({ stream }) => {
         const last = saved.get(streamKey({ connection: this.#config.name, stream }))
         const ended = last !== undefined && last.verdict !== null && last.verdict !== 'FAILED'
-        return [stream, ended ? last.startedAtMs + this.#everyMs(stream) : 0]
+        // Once the clock was ahead, the last start may lie in the future.
+        return [stream, ended ? Math.min(last.startedAtMs, nowMs) + this.#everyMs(stream) : 0]
       }),
     )
   }

@@ -1,24 +1,24 @@
 // One run of one stream: pull, and publish each chunk with its checkpoint in one transaction.
 import { createHash } from 'node:crypto'
-import { type RawFacts, placementKey, rawHeaders, rawKey, runIdOf } from '../contracts/envelope.ts'
+import { runIdOf } from '../contracts/envelope.ts'
 import { PipelineError, type Stage } from '../contracts/errors.ts'
-import { partitionOf } from '../contracts/placement.ts'
-import type { Chunk, PullEnd, RejectedItem, Source } from '../contracts/ports.ts'
+import type { Chunk, PullEnd, Source } from '../contracts/ports.ts'
 import type { OutRecord } from '../contracts/processing.ts'
 import type { Run, Verdict } from '../contracts/run.ts'
-import { RAW_PARTITIONS, RAW_TOPIC, topicName } from '../contracts/topics.ts'
 import {
   type ReadToEnd,
   type RunCheckpoint,
   checkpointRecord,
   loadCheckpoints,
 } from './checkpoint.ts'
-import { deadLetter } from './dead-letter.ts'
+import { chunkRecords } from './chunk-records.ts'
 import { type ErrorReporter, faultScope } from './error-reporter.ts'
 import { failpoint } from './kafka/failpoints.ts'
 import type { Session } from './kafka/session.ts'
+import { within } from './kafka/waiting.ts'
 import type { Logger } from './log.ts'
 import type { StreamCounters } from './metrics.ts'
+import { behindMsOf, clockError, notBefore, startMsAfter } from './run-clock.ts'
 import { holdReason, runEndRecords, runLedgerRecord, withLosses } from './run-ledger.ts'
 
 /** What one run needs to know of its connection. */
@@ -56,6 +56,7 @@ export class RunInterrupted extends Error {
 
 /** A fault this quiet for this long is over, even while its run still goes on. */
 const QUIET_MS = 60_000
+const CLOSE_PULL_MS = 5_000
 
 export const transactionalIdOf = (prefix: string, connection: string, stream: string): string =>
   `${prefix}producer.${connection}.${stream}`
@@ -95,11 +96,15 @@ export async function runSource<Client>(
   }
 }
 
+type Pull = AsyncGenerator<Chunk<unknown>, PullEnd>
+
 class StreamRun<Client> {
   readonly #task: StreamTask<Client>
   readonly #options: RunSourceOptions
   readonly #session: Session
   readonly #scope: string
+  /** This run began with a clock that is behind what the stream has seen. */
+  #clockBehind = false
 
   constructor(task: StreamTask<Client>, options: RunSourceOptions, session: Session) {
     this.#task = task
@@ -112,24 +117,37 @@ class StreamRun<Client> {
   async perform(saved: RunCheckpoint | undefined): Promise<RunOutcome> {
     const current = await this.#begin(saved)
     failpoint('source.begun')
-    let pending: Chunk<unknown> | null = null
-    let progress = current
     const { source, client } = this.#task
     const context = {
       signal: this.#options.signal,
       nowMs: this.#options.nowMs,
       report: (error: PipelineError) => this.#raise(error, current.runId),
     }
+    let pull: Pull
     try {
       const from = current.position === null ? null : source.checkpoint.parse(current.position)
-      const pull = source.pull(client, from, context)
+      pull = source.pull(client, from, context)
+    } catch (error) {
+      return await this.#fail(current, asPipelineError(error))
+    }
+    try {
+      return await this.#follow(current, pull)
+    } finally {
+      await this.#close(pull)
+    }
+  }
+
+  async #follow(current: RunCheckpoint, pull: Pull): Promise<RunOutcome> {
+    let pending: Chunk<unknown> | null = null
+    let progress = current
+    try {
       for (;;) {
         const next = await pull.next()
         failpoint('source.pulled')
         if (next.done) return await this.#finish(progress, pending, next.value)
         // The last chunk is held back, so that run-end goes into the same transaction.
         if (pending !== null) progress = await this.#publish(progress, pending)
-        pending = next.value
+        pending = notBefore(current.startedAtMs, next.value)
       }
     } catch (error) {
       if (error instanceof RunInterrupted) throw error
@@ -139,17 +157,30 @@ class StreamRun<Client> {
     }
   }
 
+  /** A listing left half way may hold an answer open; one that has ended answers at once. */
+  async #close(pull: Pull): Promise<void> {
+    const end: PullEnd = { verdict: 'PARTIAL', declared: null, reason: 'not read to its end' }
+    try {
+      await within('closing a listing', CLOSE_PULL_MS, pull.return(end))
+    } catch (error) {
+      this.#options.log.warn({ err: error, ...this.#facts() }, 'a listing did not close')
+    }
+  }
+
   /** The run to go on with, or a new one; one that cannot go on is ended as FAILED first. */
   async #begin(saved: RunCheckpoint | undefined): Promise<RunCheckpoint> {
     this.#options.counters.state = 'running'
     const interrupted = saved !== undefined && saved.verdict === null
-    if (interrupted && saved.position !== null && saved.scope === this.#scope) return saved
+    if (interrupted && saved.position !== null && saved.scope === this.#scope) {
+      this.#checkClock(saved)
+      return saved
+    }
     const ended: OutRecord[] = []
     if (interrupted) {
       const reason = 'interrupted, and this stream has no place to go on from'
       ended.push(...this.#endRecords({ ...saved, verdict: 'FAILED' }, null, reason, null))
     }
-    const startedAtMs = this.#options.nowMs()
+    const startedAtMs = startMsAfter(saved, this.#options.nowMs())
     const fresh: RunCheckpoint = {
       v: 1,
       runId: runIdOf(startedAtMs, Math.floor(Math.random() * 0x1000000)),
@@ -164,9 +195,18 @@ class StreamRun<Client> {
       tooLarge: 0,
       rejected: 0,
       lastComplete: saved?.lastComplete ?? null,
+      newestFetchedAtMs: saved?.newestFetchedAtMs,
     }
+    this.#checkClock(fresh)
     await this.#commit([...ended, this.#ledger('STARTED', fresh, null, null, null)], fresh)
     return fresh
+  }
+
+  /** The stream goes on by its own time; that this machine's is wrong is said until it is right. */
+  #checkClock(run: RunCheckpoint): void {
+    const error = clockError(behindMsOf(run, this.#options.nowMs()))
+    this.#clockBehind = error !== null
+    if (error !== null) this.#raise(error, run.runId)
   }
 
   async #publish(progress: RunCheckpoint, chunk: Chunk<unknown>): Promise<RunCheckpoint> {
@@ -213,8 +253,9 @@ class StreamRun<Client> {
   #settle(ended: RunCheckpoint, verdict: Verdict, reason: string | null, hold: string | null) {
     const { reporter } = this.#options
     const { connection, source } = this.#task
-    const stages: Stage[] = ['CONFIG', 'AUTH', 'FETCH']
+    const stages: Stage[] = ['AUTH', 'FETCH']
     // What this very run has raised is still so.
+    if (!this.#clockBehind) stages.push('CONFIG')
     if (ended.rejected === 0) stages.push('PARSE')
     if (ended.tooLarge === 0) stages.push('PUBLISH_RAW')
     for (const stream of [source.stream, null]) reporter.clear({ connection, stream, stages })
@@ -242,6 +283,7 @@ class StreamRun<Client> {
       published: progress.published + chunk.units.length - tooLarge,
       tooLarge: progress.tooLarge + tooLarge,
       rejected: progress.rejected + chunk.rejected.length,
+      newestFetchedAtMs: Math.max(progress.newestFetchedAtMs ?? 0, chunk.fetchedAtMs),
     }
   }
 
@@ -271,55 +313,7 @@ class StreamRun<Client> {
   }
 
   #records(runId: string, chunk: Chunk<unknown>): OutRecord[] {
-    const { source, connection, tenant } = this.#task
-    const { prefix } = this.#options
-    const topic = topicName(prefix, RAW_TOPIC[source.vendor])
-    const units = chunk.units.map((unit): OutRecord => {
-      const facts: RawFacts = {
-        connection,
-        vendor: source.vendor,
-        product: source.product,
-        tenant,
-        stream: source.stream,
-        unit: unit.unit,
-        assetNativeId: unit.assetNativeId,
-        runId,
-        fetchedAtMs: chunk.fetchedAtMs,
-        endpoint: chunk.endpoint,
-        page: chunk.page,
-        contentType: unit.contentType,
-        columns: unit.columns,
-        tooLargeBytes: unit.body === null ? unit.sizeBytes : null,
-      }
-      const place = placementKey(source.product, unit.assetNativeId)
-      return {
-        topic,
-        partition: partitionOf(place, RAW_PARTITIONS),
-        key: rawKey(facts),
-        value: unit.body,
-        headers: rawHeaders(facts),
-      }
-    })
-    const rejected = chunk.rejected.map((item) => this.#rejected(topic, runId, chunk, item))
-    return [...units, ...rejected]
-  }
-
-  /** An item that is no unit has no place in the raw topic: -1 says that it never was there. */
-  #rejected(topic: string, runId: string, chunk: Chunk<unknown>, item: RejectedItem): OutRecord {
-    const { source, connection } = this.#task
-    const { stream } = source
-    const headers = {
-      'x-connection': connection,
-      'x-stream': stream,
-      'x-run-id': runId,
-      'x-endpoint': chunk.endpoint,
-    }
-    const key = rawKey({ connection, stream, unit: '' })
-    const { violations, body } = item
-    const message = 'an item of the listing lacks what a unit needs'
-    const error = new PipelineError('SCHEMA_VIOLATION', 'PARSE', message, { violations })
-    const record = { topic, partition: -1, offset: -1n, key, value: body, headers }
-    return deadLetter(this.#options.prefix, record, error, 1)
+    return chunkRecords(this.#options.prefix, this.#facts(), runId, chunk)
   }
 
   #endRecords(
@@ -330,7 +324,8 @@ class StreamRun<Client> {
   ): OutRecord[] {
     const { prefix, nowMs } = this.#options
     const facts = this.#facts()
-    const ends = runEndRecords(prefix, facts, ended, declared, reason, hold, nowMs())
+    const atMs = Math.max(nowMs(), ended.startedAtMs)
+    const ends = runEndRecords(prefix, facts, ended, declared, reason, hold, atMs)
     return [...ends, this.#ledger('FETCHED', ended, declared, reason, hold)]
   }
 
@@ -351,7 +346,7 @@ class StreamRun<Client> {
       declared,
       reason,
       hold,
-      nowMs(),
+      Math.max(nowMs(), checkpoint.startedAtMs),
       encodeRun,
     )
   }

@@ -81,6 +81,19 @@ describe('an unchanged unit', () => {
     expect(bench.commit(bench.record(hostFacts(), host([A])))).toEqual([])
     expect(bench.store.units.get('prod|compute.hosts|web-1')?.runId).toBe(RUN_2)
   })
+
+  it('is counted for a newer run that says to have seen it earlier', () => {
+    const bench = new LifecycleBench()
+    bench.commit(bench.record(hostFacts({ fetchedAtMs: T0 + HOUR }), host([A, B])))
+    const early = hostFacts({ runId: RUN_2, fetchedAtMs: T0 })
+    expect(bench.commit(bench.record(early, host([A])))).toEqual([])
+    expect(bench.store.units.get('prod|compute.hosts|web-1')).toMatchObject({
+      runId: RUN_2,
+      observedAtMs: T0 + HOUR,
+    })
+    const [tally] = runsIn(bench.commitControl(bench.runEnd(runEndOf({ runId: RUN_2 }))))
+    expect(tally?.tally?.units_seen).toBe(1)
+  })
 })
 
 describe('a change', () => {

@@ -114,7 +114,13 @@ function observeUnit(
   const key = rawKey(facts)
   const previous = draft.unit(key)
   // Older than what is known (a replay, a late retry): it changes nothing.
-  if (previous !== undefined && facts.fetchedAtMs < previous.observedAtMs) return nothing
+  if (previous !== undefined && facts.fetchedAtMs < previous.observedAtMs) {
+    // But a newer run has met it, and must not miss it in its tally.
+    if (facts.runId > previous.runId) {
+      draft.markSeen(key, previous, facts.runId, previous.observedAtMs)
+    }
+    return nothing
+  }
   if (facts.tooLargeBytes !== null || record.value === null) {
     markWithoutContent(draft, facts, 'too-large')
     return nothing
