@@ -46,7 +46,7 @@ describe('the words of the command line', { timeout: TEST_TIMEOUT_MS }, () => {
     const helps = COMMANDS.map(async (command) => {
       const asked = await runExposure([...command.split(' '), '--help'], {})
       expect([asked.code, asked.stderr]).toEqual([0, ''])
-      expect(asked.stdout).toMatch(new RegExp(`^exposure ${command} ?.*\n\n`))
+      expect(asked.stdout).toMatch(new RegExp(`^exposure ${command} ?.*\n(exposure .*\n)*\n`))
     })
     await Promise.all(helps)
     const none = await runExposure([], {})

@@ -174,6 +174,7 @@ describe('writing', () => {
     expect(await postgresCounts(database.config, testLog)).toEqual({
       assets: 0,
       findings: 0,
+      vulnerabilities: 0,
       openFindings: 0,
       connectorErrors: 6,
       openConnectorErrors: 2,

@@ -6,7 +6,7 @@ import avro from 'avsc'
 import { PipelineError } from '../../contracts/errors.ts'
 import { avroOf } from '../../contracts/schemas.ts'
 import { subjectName } from '../../contracts/topics.ts'
-import { EVENT_BYTES_MAX } from '../../runtime/codecs.ts'
+import { AVRO_TOPICS, EVENT_BYTES_MAX } from '../../runtime/codecs.ts'
 import { openRegistry } from '../../runtime/registry.ts'
 import { assetEvent, errorEvent, findingEvent, runEvent } from '../support/events.ts'
 import { randomPrefix, stack } from '../support/stack.ts'
@@ -53,8 +53,7 @@ describe('apply', () => {
   it('sets FULL_TRANSITIVE before anything is registered, and is safe to repeat', async () => {
     const prefix = randomPrefix()
     const first = await open().apply(prefix)
-    const subjects = ['assets', 'findings', 'connectorErrors', 'runs'] as const
-    expect(Object.keys(first)).toEqual(subjects.map((topic) => subjectName(prefix, topic)))
+    expect(Object.keys(first)).toEqual(AVRO_TOPICS.map((topic) => subjectName(prefix, topic)))
     for (const subject of Object.keys(first)) {
       expect((await call('GET', `/config/${subject}`)).value).toMatchObject({
         compatibilityLevel: 'FULL_TRANSITIVE',

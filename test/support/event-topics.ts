@@ -3,7 +3,13 @@ import { onTestFinished } from 'vitest'
 import { partitionOf } from '../../contracts/placement.ts'
 import type { KafkaRecord } from '../../contracts/processing.ts'
 import { TOPICS, topicName } from '../../contracts/topics.ts'
-import type { AvroTopic, AvroTopics, Codecs, EventOf } from '../../runtime/codecs.ts'
+import {
+  AVRO_TOPICS,
+  type AvroTopic,
+  type AvroTopics,
+  type Codecs,
+  type EventOf,
+} from '../../runtime/codecs.ts'
 import { type Admin, openAdmin } from '../../runtime/kafka/admin.ts'
 import { openLogReader } from '../../runtime/kafka/log-reader.ts'
 import { openPublisher } from '../../runtime/kafka/publisher.ts'
@@ -14,7 +20,7 @@ import { randomPrefix, stack } from './stack.ts'
 
 const REGISTRY_TIMEOUT_MS = 20_000
 const log = createLogger('test')
-const NAMES = ['assets', 'findings', 'connectorErrors', 'runs', 'dlq'] as const
+const NAMES = [...AVRO_TOPICS, 'dlq'] as const
 
 export type EventTopics = {
   readonly settings: KafkaSettings
