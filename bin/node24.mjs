@@ -10,6 +10,9 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 const MAJOR_MIN = 24
 const MAJOR_MIN_LAUNCHER = 20
 const SIGNALS = ['SIGTERM', 'SIGHUP', 'SIGINT']
+const SIGNALS_MAX = 3
+const SAME_SIGNAL_MS = 1_000
+const KILL_AFTER_MS = 60_000
 const here = dirname(fileURLToPath(import.meta.url))
 
 /** The root of the repository or of the installed package. */
@@ -78,17 +81,33 @@ export function runUnderNode24(script, args, env = process.env) {
   return follow(child, node)
 }
 
-/** Passes our signals on to a child and resolves with how it ended: `{ code, signal }`. */
-export function follow(child, name) {
+/**
+ * Passes our signals on to a child and resolves with how it ended: `{ code, signal }`. A child that
+ * does not end is killed at the third signal, or `killAfterMs` after the first.
+ */
+export function follow(child, name, killAfterMs = KILL_AFTER_MS) {
+  let count = 0
+  let late
+  let last = { signal: '', atMs: 0 }
+  const kill = () => child.kill('SIGKILL')
   const pass = (signal) => {
-    // A terminal sends Ctrl+C to both of us; twice would mean "at once".
-    if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal)
+    // npm passes on to us what a process group gets as a whole. The child sees to that itself.
+    const atMs = performance.now()
+    const isRepeated = signal === last.signal && atMs - last.atMs < SAME_SIGNAL_MS
+    if (!isRepeated) {
+      last = { signal, atMs }
+      count += 1
+    }
+    if (count >= SIGNALS_MAX) return kill()
+    late ??= setTimeout(kill, killAfterMs)
+    child.kill(signal)
   }
   for (const signal of SIGNALS) process.on(signal, pass)
   return new Promise((done) => {
     child.once('error', (error) => quit(`${name} cannot be run: ${error.message}`))
     child.once('exit', (code, signal) => {
       for (const passed of SIGNALS) process.off(passed, pass)
+      clearTimeout(late)
       done({ code, signal })
     })
   })

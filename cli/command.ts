@@ -44,14 +44,40 @@ function parsedArgs<const O extends NonNullable<Options>>(args: readonly string[
 /** With a sub-command's own list of words, as in `check NAME ...`. */
 export const ANY_WORDS = Infinity
 
+const SAME_SIGNAL_MS = 1_000
+
+/**
+ * Tells of each signal whether it repeats the one before it within a second: a signal to a process
+ * group comes twice, by itself and passed on by the launcher.
+ */
+export function repeatedSignal(nowMs: () => number): (name: string) => boolean {
+  let last: { name: string; atMs: number } | null = null
+  return (name) => {
+    const atMs = nowMs()
+    if (last?.name === name && atMs - last.atMs < SAME_SIGNAL_MS) return true
+    last = { name, atMs }
+    return false
+  }
+}
+
 /** Aborts at SIGINT or SIGTERM; a second signal ends the process at once. */
 export function stopSignal(): AbortSignal {
   const controller = new AbortController()
-  const onSignal = () => {
+  const isRepeated = repeatedSignal(() => performance.now())
+  const onSignal = (name: string) => {
+    if (isRepeated(name)) return
     if (controller.signal.aborted) process.exit(130)
     controller.abort()
   }
   process.on('SIGINT', onSignal)
   process.on('SIGTERM', onSignal)
   return controller.signal
+}
+
+/** Resolves when the signal is aborted; at once when it is already. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
 }

@@ -15,7 +15,9 @@ export const HELP = `exposure - assets and CVE findings of Prisma Cloud and Cort
   simulate [list]  the vendors' APIs on this machine, with something going wrong by name
 
   exposure COMMAND --help   what one command does, its options and exit codes
-  --config FILE             default: EXPOSURE_CONFIG, else ./exposure.yaml
+  exposure --version        the version of this build
+  --config FILE             default: EXPOSURE_CONFIG, else ./exposure.yaml; what it leaves out of
+                            Kafka, registry and store is as \`start\` left it in ./.exposure
   --trace                   show where an error came from
 
 Settings and secrets: exposure.yaml names secrets as env:NAME or file:PATH, never by value.

@@ -1,5 +1,6 @@
 // The `exposure` command: finds the sub-command, prints errors as one sentence, sets the exit code.
 import { PipelineError } from '../contracts/errors.ts'
+import packageJson from '../package.json' with { type: 'json' }
 import { environment } from '../runtime/environment.ts'
 import { COMMANDS, type Command, UsageError } from './command.ts'
 import { HELP, helpOf } from './help.ts'
@@ -31,18 +32,31 @@ function find(args: readonly string[]): { command: Command; rest: readonly strin
   throw new UsageError(words.length === 0 ? 'which command?' : `no command "${words.join(' ')}"`)
 }
 
+/** Also of a first word alone that several commands share, as in `topics --help`. */
+function helpFor(args: readonly string[]): string {
+  const words = args.filter((word) => !word.startsWith('-'))
+  const sharing = COMMANDS.filter((command) => command.startsWith(`${words[0]} `))
+  if (words.length > 1 || sharing.length === 0) return helpOf(find(args).command)
+  return sharing.map(helpOf).join('\n')
+}
+
 async function main(given: readonly string[]): Promise<number> {
   const args = given.filter((arg) => arg !== '--trace')
   const wantsHelp = args.includes('--help') || args.includes('-h') || args[0] === 'help'
-  if (args.length === 0 || (wantsHelp && args.filter((a) => !a.startsWith('-')).length === 0)) {
+  const named = args[0] === 'help' ? args.slice(1) : args
+  if (args.length === 0 || (wantsHelp && named.every((word) => word.startsWith('-')))) {
     process.stdout.write(HELP)
     return args.length === 0 ? EXIT_USAGE : 0
   }
-  const { command, rest } = find(args[0] === 'help' ? args.slice(1) : args)
-  if (wantsHelp) {
-    process.stdout.write(helpOf(command))
+  if (args[0] === '--version') {
+    process.stdout.write(`${packageJson.version}\n`)
     return 0
   }
+  if (wantsHelp) {
+    process.stdout.write(helpFor(named))
+    return 0
+  }
+  const { command, rest } = find(named)
   const runner = await RUNNERS[command]()
   return runner(rest)
 }
@@ -58,7 +72,7 @@ function explain(error: unknown): number {
     console.error(error)
   }
   if (error instanceof UsageError) {
-    console.error(`exposure: ${error.message}. Try: exposure --help`)
+    console.error(`exposure: ${error.message.replace(/\.$/, '')}. Try: exposure --help`)
     return EXIT_USAGE
   }
   if (error instanceof PipelineError) {
@@ -72,6 +86,10 @@ function explain(error: unknown): number {
   return EXIT_FAILURE
 }
 
+// Who reads has seen enough, as in `exposure tail TOPIC | head -1`.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  process.exit(error.code === 'EPIPE' ? 0 : EXIT_FAILURE)
+})
 process.exitCode = await main(process.argv.slice(2)).catch(explain)
 // kafkajs may hold the process by a socket that never closes: everything of ours is closed by now.
 setTimeout(() => process.exit(), 2_000).unref()

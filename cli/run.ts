@@ -3,7 +3,7 @@ import { PipelineError } from '../contracts/errors.ts'
 import { kafkaSettings, registrySettings } from '../runtime/config.ts'
 import { createLogger } from '../runtime/log.ts'
 import { openPipeline } from '../runtime/pipeline.ts'
-import { ANY_WORDS, UsageError, parse, stopSignal } from './command.ts'
+import { ANY_WORDS, UsageError, aborted, parse, stopSignal } from './command.ts'
 import { loadConfig } from './config.ts'
 import { STAGES, type StageName, startStages } from './stages.ts'
 
@@ -28,9 +28,7 @@ export async function run(args: readonly string[]): Promise<number> {
     const running = await startStages(pipeline, config, stages, { once: false, signal })
     console.error(`exposure: running ${stages.join(', ')}; SIGINT or SIGTERM ends it`)
     try {
-      const stopped = new Promise<void>((resolve) => {
-        signal.addEventListener('abort', () => resolve(), { once: true })
-      })
+      const stopped = aborted(signal)
       // Producers end by themselves only with an error; that ends the process.
       await Promise.race([stopped, running.producers.then(() => stopped)])
     } finally {

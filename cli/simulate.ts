@@ -8,20 +8,21 @@ import {
   streamsOf,
 } from '../simulator/scenarios.ts'
 import { type Simulator, startSimulator } from '../simulator/simulator.ts'
-import { UsageError, parse, stopSignal } from './command.ts'
+import { UsageError, aborted, parse, stopSignal } from './command.ts'
 
 const MACHINES_DEFAULT = 10_000
 const NUMBER_MAX = 200_000
 
 /** Runs until SIGINT or SIGTERM; prints one line of JSON with addresses and made-up keys. */
 export async function simulate(args: readonly string[]): Promise<number> {
-  const { values, positionals } = parse(args, {
+  const options = {
     estate: { type: 'string', default: String(MACHINES_DEFAULT) },
     scenario: { type: 'string' },
     seed: { type: 'string', default: '1' },
-  })
-  const [word, ...more] = positionals
-  if (word === 'list' && more.length === 0) return list()
+  } as const
+  const { values, positionals } = parse(args, options, 1)
+  const [word] = positionals
+  if (word === 'list') return list()
   if (word !== undefined) throw new UsageError(`simulate takes "list" or nothing, not "${word}"`)
   const scenario = values.scenario === undefined ? null : named(values.scenario)
   const signal = stopSignal()
@@ -33,7 +34,7 @@ export async function simulate(args: readonly string[]): Promise<number> {
   try {
     if (scenario !== null) simulator.faults.set(...faultsOf(scenario))
     announce(simulator, scenario)
-    await stopped(signal)
+    await aborted(signal)
   } finally {
     await simulator.stop()
   }
@@ -80,9 +81,3 @@ function whole(name: string, text: string): number {
   if (number <= NUMBER_MAX) return number
   throw new UsageError(`--${name} takes a whole number up to ${NUMBER_MAX}`)
 }
-
-const stopped = (signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
-  })

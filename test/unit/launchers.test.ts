@@ -62,6 +62,36 @@ describe('the launcher', () => {
     expect(await ended).toEqual([42, null])
   })
 
+  it('kills at the third signal a process that does not end', async () => {
+    const text = `for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP']) {
+        process.on(name, () => console.log(name))
+      }
+      setInterval(() => {}, 1000)
+      console.log('up')`
+    const { launcher, said } = launch(script(text))
+    await waitFor(() => said() === 'up\n', { what: 'the process is up' })
+    const ended = once(launcher, 'exit')
+    launcher.kill('SIGTERM')
+    await waitFor(() => said().endsWith('SIGTERM\n'), { what: 'the first signal has come' })
+    launcher.kill('SIGINT')
+    await waitFor(() => said().endsWith('SIGINT\n'), { what: 'the second signal has come' })
+    launcher.kill('SIGHUP')
+    expect(await ended).toEqual([137, null])
+    expect(said()).toBe('up\nSIGTERM\nSIGINT\n')
+  })
+
+  it('kills a process that does not end in time after the first signal', async () => {
+    const stuck = script(`process.on('SIGTERM', () => {})
+      setInterval(() => {}, 1000)
+      process.kill(process.ppid, 'SIGTERM')`)
+    const text = `import { spawn } from 'node:child_process'
+      import { follow } from ${JSON.stringify(join(bin, 'node24.mjs'))}
+      const child = spawn(process.execPath, [${JSON.stringify(stuck)}])
+      console.log(JSON.stringify(await follow(child, 'stuck', 50)))`
+    const { stdout } = await run([script(text)])
+    expect(JSON.parse(stdout)).toEqual({ code: null, signal: 'SIGKILL' })
+  })
+
   it('that is killed leaves no orphan', async () => {
     const text = 'setInterval(() => {}, 1000); console.log(process.pid)'
     const { launcher, said } = launch(script(text))
