@@ -3,7 +3,7 @@ import { FAILURES, PipelineError } from '../contracts/errors.ts'
 import type { CheckAnswer } from '../contracts/ports.ts'
 import { CONNECTORS } from '../producers/sources.ts'
 import { createLogger } from '../runtime/log.ts'
-import { type Connection, loadConfig } from './config.ts'
+import { type Connection, loadConnections } from './config.ts'
 import { ANY_WORDS, UsageError, parse, stopSignal } from './command.ts'
 
 const EXIT_NOT_CONNECTED = 3
@@ -14,7 +14,7 @@ const RETRY_AFTER_MS_MAX = 10_000
 
 export async function check(args: readonly string[]): Promise<number> {
   const { values, positionals } = parse(args, { config: { type: 'string' } }, ANY_WORDS)
-  const { connections } = loadConfig(values.config)
+  const connections = loadConnections(values.config)
   const unknown = positionals.filter((name) => !connections.some((c) => c.name === name))
   if (unknown.length > 0) throw new UsageError(`no connection named ${unknown.join(', ')}`)
   const chosen = connections.filter((c) => positionals.length === 0 || positionals.includes(c.name))

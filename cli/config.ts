@@ -1,4 +1,6 @@
 // exposure.yaml as a whole: the common part, every vendor's connections, every store's settings.
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { z } from 'zod'
 import { cortexConnection } from '../producers/cortex/config.ts'
 import { prismaCloudConnection } from '../producers/prisma-cloud/config.ts'
@@ -38,16 +40,47 @@ export const exposureConfig = z.strictObject({
 export type ExposureConfig = z.infer<typeof exposureConfig>
 export type Connection = ExposureConfig['connections'][number]
 
-/** For `npm start`, where the stack gives the addresses unless the file names its own. */
+/** For `npm start`, where the stack gives what the file leaves out, and for what needs neither. */
 export const startConfig = exposureConfig.partial({ kafka: true, registry: true })
+export type StartConfig = z.infer<typeof startConfig>
 
-/** @throws PipelineError CONFIGURATION when there is none, or with all of its problems */
+/** Where `exposure start` keeps its data, and in it the configuration that it runs with. */
+export const DATA_DIR = '.exposure'
+export const KEPT_FILE = 'exposure.yaml'
+
+/**
+ * The file named, else the usual one. What neither gives of Kafka, registry and stores is taken
+ * from the last `exposure start` here, which is told on stderr.
+ * @throws PipelineError CONFIGURATION when there is none, or with all of its problems
+ */
 export function loadConfig(file: string | undefined): ExposureConfig {
   const path = file ?? configFile()
+  const kept = join(DATA_DIR, KEPT_FILE)
+  if (!existsSync(kept)) return readConfig(path ?? missing(), exposureConfig)
   if (path === null) {
-    throw new PipelineError('CONFIGURATION', 'CONFIG', 'there is no exposure.yaml here', {
-      remediation: 'Copy exposure.example.yaml to exposure.yaml, or name one: --config FILE.',
-    })
+    console.error(`exposure: no exposure.yaml here, so ${kept}, as the last start left it`)
+    return readConfig(kept, exposureConfig)
   }
-  return readConfig(path, exposureConfig)
+  const { kafka, registry, ...given } = readConfig(path, startConfig)
+  if (kafka !== undefined && registry !== undefined) return { ...given, kafka, registry }
+  console.error(`exposure: what ${path} leaves out is from ${kept}, as the last start left it`)
+  const last = readConfig(kept, exposureConfig)
+  return {
+    ...given,
+    kafka: kafka ?? last.kafka,
+    registry: registry ?? last.registry,
+    sinks: { ...last.sinks, ...given.sinks },
+  }
+}
+
+/** As `loadConfig`, for what needs neither Kafka nor registry. */
+export function loadConnections(file: string | undefined): StartConfig['connections'] {
+  const path = file ?? configFile()
+  return path === null ? loadConfig(file).connections : readConfig(path, startConfig).connections
+}
+
+function missing(): never {
+  throw new PipelineError('CONFIGURATION', 'CONFIG', 'there is no exposure.yaml here', {
+    remediation: 'Copy exposure.example.yaml to exposure.yaml, or name one: --config FILE.',
+  })
 }

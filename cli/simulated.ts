@@ -29,6 +29,8 @@ export type Simulated = {
   /** As they would stand in exposure.yaml. */
   readonly connections: readonly object[]
   readonly controlUrl: string
+  /** Resolves with one sentence when it ends by itself. */
+  readonly exited: Promise<string>
   readonly stop: () => Promise<void>
 }
 
@@ -37,11 +39,15 @@ export async function startSimulated(dataDir: string, machines: number): Promise
   const main = new URL('../simulator/main.ts', import.meta.url).pathname
   const args = [main, '--machines', String(machines), '--with-parent']
   const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] })
-  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  let stopping = false
+  const ended = new Promise<string>((resolve) => {
+    child.once('error', (error) => resolve(error.message))
+    child.once('exit', (code, signal) => resolve(code === null ? String(signal) : `code ${code}`))
+  })
   const lines = createInterface({ input: child.stdout })
   const line = await Promise.race([
     new Promise<string>((resolve) => lines.once('line', resolve)),
-    exited.then(() => null),
+    ended.then(() => null),
     new Promise<null>((resolve) => void setTimeout(() => resolve(null), READY_TIMEOUT_MS).unref()),
   ])
   if (line === null) {
@@ -50,12 +56,18 @@ export async function startSimulated(dataDir: string, machines: number): Promise
   }
   const said = announcement.parse(JSON.parse(line))
   const stop = async () => {
+    stopping = true
     child.kill('SIGTERM')
     const late = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS)
-    await exited
+    await ended
     clearTimeout(late)
   }
-  return { connections: connectionsOf(said, dataDir), controlUrl: said.controlUrl, stop }
+  const exited = new Promise<string>((resolve) => {
+    void ended.then((how) => {
+      if (!stopping) resolve(`the simulator has ended (${how}): what it said stands above`)
+    })
+  })
+  return { connections: connectionsOf(said, dataDir), controlUrl: said.controlUrl, exited, stop }
 }
 
 function connectionsOf(said: z.infer<typeof announcement>, dataDir: string): object[] {

@@ -2,35 +2,35 @@
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PipelineError } from '../contracts/errors.ts'
-import {
-  checkConfig,
-  configFile,
-  kafkaSettings,
-  readConfig,
-  registrySettings,
-} from '../runtime/config.ts'
+import { configFile, kafkaSettings, registrySettings } from '../runtime/config.ts'
 import { type Admin, openAdmin } from '../runtime/kafka/admin.ts'
 import { createLogger } from '../runtime/log.ts'
 import { type Pipeline, openPipeline } from '../runtime/pipeline.ts'
-import { type RunningStack, startStack } from '../stack/stack.ts'
+import { inTime } from '../stack/engine.ts'
+import { startStack } from '../stack/stack.ts'
 import { ensureSchemas, ensureTopics } from './apply.ts'
-import { UsageError, parse, stopSignal } from './command.ts'
-import { type ExposureConfig, exposureConfig, startConfig } from './config.ts'
+import { UsageError, aborted, parse, stopSignal } from './command.ts'
+import { DATA_DIR, type ExposureConfig } from './config.ts'
 import { finishOnce } from './once.ts'
-import { secretFile, startSimulated } from './simulated.ts'
+import { startSimulated } from './simulated.ts'
 import { type RunningStages, STAGES, startStages } from './stages.ts'
+import { type GivenConfig, givenConfig, partsOf, tellWhere, wholeConfig } from './start-config.ts'
 import { statusLines } from './status.ts'
 
 const MACHINES_DEFAULT = 150
 const MACHINES_MAX = 100_000
 const STATUS_EVERY_MS = 5_000
+const STATUS_TIMEOUT_MS = 5_000
+/** Above the time that the servers of the stack have for it. */
+const CLEANUP_TIMEOUT_MS = 30_000
+const EXIT_FAILURE = 1
 
 type Cleanup = () => Promise<void>
 
 export async function start(args: readonly string[]): Promise<number> {
   const { values } = parse(args, {
     config: { type: 'string' },
-    data: { type: 'string', default: '.exposure' },
+    data: { type: 'string', default: DATA_DIR },
     machines: { type: 'string', default: String(MACHINES_DEFAULT) },
     once: { type: 'boolean', default: false },
     fresh: { type: 'boolean', default: false },
@@ -41,54 +41,76 @@ export async function start(args: readonly string[]): Promise<number> {
   }
   const signal = stopSignal()
   const cleanups: Cleanup[] = []
-  const stages = stageClock()
   let ending: Ending
   // Nothing starts before the configuration is known to be right.
-  const file = values.config ?? configFile()
-  const given =
-    file === null ? checkConfig({}, startConfig, 'no file') : readConfig(file, startConfig)
+  const given = givenConfig(values.config ?? configFile())
   try {
+    const { fresh, once } = values
     const dataDir = resolve(values.data)
-    const stack = await startStack({ dataDir, fresh: values.fresh, log: say })
-    cleanups.push(stack.stop)
-    stages.mark('stack')
-    const config = await wholeConfig(given, stack, dataDir, machines, cleanups)
-    stages.mark('simulator')
-    const settings = kafkaSettings(config.kafka)
-    const registry = registrySettings(config.registry)
-    const topics = await ensureTopics(settings)
-    await ensureSchemas(registry, settings.prefix)
-    say(`topics: ${topics.created.length} created, all checked; schemas registered`)
-    stages.mark('apply')
-    const log = createLogger('exposure')
-    const options = { disconnectedAfterMs: config.disconnectedAfter, log }
-    const pipeline = await openPipeline(settings, registry, options)
-    cleanups.push(pipeline.close)
-    const admin = await openAdmin(settings, log)
-    cleanups.push(() => admin.close())
-    const startedAtMs = Date.now()
-    const running = await startStages(pipeline, config, STAGES, { once: values.once, signal })
-    cleanups.push(running.stop)
-    tellWhere(stack, config)
-    const once = values.once
-    ending = await follow({
-      pipeline,
-      config,
-      admin,
-      running,
-      signal,
-      stages,
-      once,
-      startedAtMs,
-    })
+    ending = await launch({ given, dataDir, machines, fresh, once, signal, cleanups })
   } finally {
     for (const cleanup of cleanups.toReversed()) {
-      await cleanup().catch((error: unknown) => say(`while stopping: ${String(error)}`))
+      await inTime(cleanup(), CLEANUP_TIMEOUT_MS, 'stopping').catch((error: unknown) => {
+        say(`while stopping: ${String(error)}`)
+      })
     }
   }
   // After everything else has been said and stopped: the last line of standard output.
   if (ending.summary !== null) say(JSON.stringify(ending.summary))
   return ending.exitCode
+}
+
+type Launch = {
+  readonly given: GivenConfig
+  readonly dataDir: string
+  readonly machines: number
+  readonly fresh: boolean
+  readonly once: boolean
+  readonly signal: AbortSignal
+  /** Takes how to stop what has been started, in the order of the starts. */
+  readonly cleanups: Cleanup[]
+}
+
+async function launch(options: Launch): Promise<Ending> {
+  const { given, dataDir, machines, fresh, once, signal, cleanups } = options
+  const stages = stageClock()
+  const stack = await startStack({ dataDir, fresh, elsewhere: partsOf(given), log: say })
+  cleanups.push(stack.stop)
+  stages.mark('stack')
+  if (signal.aborted) return stoppedEarly(once)
+  const simulated = given.hasConnections ? null : await startSimulated(dataDir, machines)
+  if (simulated !== null) {
+    cleanups.push(simulated.stop)
+    say(`simulator: ${machines} machines, one Prisma Cloud and two Cortex tenants`)
+    say(`  its truth: ${simulated.controlUrl}/truth`)
+  }
+  const config = wholeConfig(given, stack, simulated, dataDir)
+  stages.mark('simulator')
+  if (signal.aborted) return stoppedEarly(once)
+  const settings = kafkaSettings(config.kafka)
+  const registry = registrySettings(config.registry)
+  const topics = await ensureTopics(settings)
+  if (signal.aborted) return stoppedEarly(once)
+  await ensureSchemas(registry, settings.prefix)
+  say(`topics: ${topics.created.length} created, all checked; schemas registered`)
+  stages.mark('apply')
+  const log = createLogger('exposure')
+  const disconnectedAfterMs = config.disconnectedAfter
+  const pipeline = await openPipeline(settings, registry, { disconnectedAfterMs, log })
+  cleanups.push(pipeline.close)
+  const admin = await openAdmin(settings, log)
+  cleanups.push(() => admin.close())
+  const startedAtMs = Date.now()
+  const running = await startStages(pipeline, config, STAGES, { once, signal })
+  cleanups.push(running.stop)
+  tellWhere(stack, config)
+  const following = { pipeline, config, admin, running, signal, stages, once, startedAtMs }
+  return await follow(following, [stack.exited, ...(simulated === null ? [] : [simulated.exited])])
+}
+
+function stoppedEarly(once: boolean): Ending {
+  say('stopped before everything had started')
+  return { exitCode: once ? EXIT_FAILURE : 0, summary: null }
 }
 
 /** How it ended; the summary only with --once. */
@@ -114,65 +136,6 @@ function stageClock(): StageClock {
 
 const say = (line: string): void => console.log(line)
 
-/** What the file leaves out comes from the stack, and without connections from the simulator. */
-async function wholeConfig(
-  given: ReturnType<typeof startConfig.parse>,
-  stack: RunningStack,
-  dataDir: string,
-  machines: number,
-  cleanups: Cleanup[],
-): Promise<ExposureConfig> {
-  const whole: ExposureConfig = {
-    ...given,
-    ...checkConfig(
-      {
-        kafka: { brokers: stack.brokers },
-        registry: { url: stack.registryUrl },
-        sinks: { postgres: { url: secretFile(dataDir, 'postgres-url', stack.postgresUrl) } },
-      },
-      exposureConfig.pick({ kafka: true, registry: true, sinks: true }),
-      'the stack',
-    ),
-    ...(given.kafka === undefined ? {} : { kafka: given.kafka }),
-    ...(given.registry === undefined ? {} : { registry: given.registry }),
-    ...(given.sinks.postgres === undefined ? {} : { sinks: given.sinks }),
-  }
-  if (given.connections.length > 0) return whole
-  const simulated = await startSimulated(dataDir, machines)
-  cleanups.push(simulated.stop)
-  say(`simulator: ${machines} machines, one Prisma Cloud and two Cortex tenants`)
-  say(`  its truth: ${simulated.controlUrl}/truth`)
-  const connections = exposureConfig.pick({ connections: true })
-  return { ...whole, ...checkConfig(simulated, connections.loose(), 'the simulator') }
-}
-
-function tellWhere(stack: RunningStack, config: ExposureConfig): void {
-  const schema = config.sinks.postgres?.schema ?? 'exposure'
-  say(`brokers:  ${config.kafka.brokers.join(', ')} (${stack.how.kafka})`)
-  say(`registry: ${config.registry.url} (${stack.how.registry})`)
-  say(`database: psql ${shownUrl(stack)} (${stack.how.postgres})`)
-  say('three queries worth trying:')
-  say(`  select severity, count(*) from ${schema}.finding where status = 'OPEN' group by 1;`)
-  say(
-    `  select a.name, count(*) from ${schema}.asset a join ${schema}.finding f using (asset_uid)` +
-      ' group by 1 order by 2 desc limit 10;',
-  )
-  say(
-    `  select entity_uid, array_agg(product) from ${schema}.asset group by 1` +
-      ' having count(distinct vendor) > 1 limit 10;',
-  )
-}
-
-/**
- * A password that was given is a secret; that of our own database was made here, for this machine.
- */
-function shownUrl({ postgresUrl, how }: RunningStack): string {
-  if (how.postgres !== 'given') return postgresUrl
-  const url = new URL(postgresUrl)
-  if (url.password !== '') url.password = '***'
-  return url.href
-}
-
 export type Following = {
   readonly pipeline: Pipeline
   readonly config: ExposureConfig
@@ -185,20 +148,27 @@ export type Following = {
   readonly startedAtMs: number
 }
 
-async function follow(following: Following): Promise<Ending> {
-  const { running, signal, once } = following
+/** @throws PipelineError with the sentence of a server that ended while it was needed */
+async function follow(following: Following, exits: Promise<string>[]): Promise<Ending> {
   const status = printStatus(following)
-  try {
-    if (once) return await finishOnce(following)
-    const stopped = new Promise<void>((resolve) => {
-      signal.addEventListener('abort', () => resolve(), { once: true })
+  const ended = Promise.race(exits).then((sentence) => {
+    throw new PipelineError('CONFIGURATION', 'CONFIG', sentence, {
+      remediation: 'Mend what the log says and start again: it goes on where it was.',
     })
-    await Promise.race([stopped, running.producers.then(() => stopped)])
-    say('stopping')
-    return { exitCode: 0, summary: null }
+  })
+  try {
+    return await Promise.race([untilEnd(following), ended])
   } finally {
     await status.stop()
   }
+}
+
+async function untilEnd(following: Following): Promise<Ending> {
+  if (following.once) return await finishOnce(following)
+  const stopped = aborted(following.signal)
+  await Promise.race([stopped, following.running.producers.then(() => stopped)])
+  say('stopping')
+  return { exitCode: 0, summary: null }
 }
 
 function printStatus({ pipeline, config, admin }: Following): { stop: () => Promise<void> } {
@@ -207,7 +177,8 @@ function printStatus({ pipeline, config, admin }: Following): { stop: () => Prom
     while (!controller.signal.aborted) {
       try {
         await sleep(STATUS_EVERY_MS, undefined, { signal: controller.signal })
-        for (const line of await statusLines(pipeline, config, admin)) say(line)
+        const lines = statusLines(pipeline, config, admin)
+        for (const line of await inTime(lines, STATUS_TIMEOUT_MS, 'the status')) say(line)
       } catch (error) {
         if (controller.signal.aborted) return
         say(`status: ${error instanceof PipelineError ? error.message : String(error)}`)

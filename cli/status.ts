@@ -1,4 +1,4 @@
-// The status lines of `exposure start`: one plain line per stream, then one per store.
+// The status lines of `exposure start`: a line per stream, per store, per open condition.
 import { VENDORS, type VendorId, topicName, RAW_TOPIC, TOPICS } from '../contracts/topics.ts'
 import type { Admin } from '../runtime/kafka/admin.ts'
 import type { Pipeline } from '../runtime/pipeline.ts'
@@ -7,6 +7,7 @@ import { transformerGroup } from '../transformers/main.ts'
 import type { Connection, ExposureConfig } from './config.ts'
 
 const SINK_TOPICS = ['assets', 'findings', 'vulnerabilities', 'connectorErrors', 'runs'] as const
+const CONDITIONS_MAX = 20
 
 /** The lines to print now. `lag` counts offsets, transaction markers included. */
 export async function statusLines(
@@ -36,7 +37,19 @@ export async function statusLines(
     const lag = await totalLag(admin, sinkGroup(prefix, name), topics)
     lines.push(`sink ${name}: lag ${lag} over ${partitionCount()} partitions`)
   }
-  return lines
+  return [...lines, ...conditionLines(pipeline)]
+}
+
+/** What is broken now, so that nobody has to ask a topic for it. */
+function conditionLines({ reporter }: Pipeline): string[] {
+  const open = reporter.open()
+  const lines = open.slice(0, CONDITIONS_MAX).map((condition) => {
+    const where = [condition.connection_id, condition.stream ?? condition.sink_id]
+    const place = where.filter((name) => name !== null && name !== undefined).join(' ')
+    return `open: ${condition.error_type} ${place || condition.stage}: ${condition.message}`
+  })
+  const more = open.length - lines.length
+  return more === 0 ? lines : [...lines, `open: ${more} more in exposure.connector-errors`]
 }
 
 const vendorOf = (connection: Connection): VendorId => connection.type

@@ -20,7 +20,11 @@ export const IMAGES = {
   postgres: 'postgres:18',
 } as const
 
-type Container = { readonly stop: () => Promise<void> }
+type Container = {
+  /** Resolves with one sentence, which says where its log is, when it ends by itself. */
+  readonly exited: Promise<string>
+  readonly stop: () => Promise<void>
+}
 
 type Recipe = ContainerOptions & {
   readonly part: keyof typeof IMAGES
@@ -130,7 +134,22 @@ async function startContainer(recipe: Recipe): Promise<Container> {
   })
   try {
     await inTime(run(recipe, engine, { name, volume }), PULL_TIMEOUT_MS, image)
-    return guard
+    let stopping = false
+    const exited = new Promise<string>((resolve) => {
+      const tell = (how: string) => {
+        if (!stopping) resolve(`${image} has ended (${how}): see docker logs ${name}`)
+      }
+      engine
+        .getContainer(name)
+        .wait()
+        .then(({ StatusCode: code }: { StatusCode: number }) => tell(`code ${code}`))
+        .catch(() => tell('the engine does not answer'))
+    })
+    const stop = () => {
+      stopping = true
+      return guard.stop()
+    }
+    return { exited, stop }
   } catch (error) {
     await guard.stop()
     throw error

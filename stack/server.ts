@@ -29,7 +29,11 @@ export type ServerPlan = {
   readonly ready: () => Promise<void>
 }
 
-export type Server = { readonly stop: () => Promise<void> }
+export type Server = {
+  /** Resolves with one sentence, which names the log file, when the server ends by itself. */
+  readonly exited: Promise<string>
+  readonly stop: () => Promise<void>
+}
 
 /**
  * Starts a server and waits until it is ready.
@@ -45,7 +49,17 @@ export async function startServer(plan: ServerPlan): Promise<Server> {
   guard.stderr?.on('data', (chunk: Buffer) => {
     said = (said + chunk.toString()).slice(-500)
   })
-  const stop = () => stopGuard(guard, serverPid)
+  let stopping = false
+  const exited = new Promise<string>((resolve) => {
+    guard.once('exit', (code, signal) => {
+      const how = code === null ? String(signal) : `code ${code}`
+      if (!stopping) resolve(`${plan.name} has ended (${how}): see the end of ${plan.logFile}`)
+    })
+  })
+  const stop = () => {
+    stopping = true
+    return stopGuard(guard, serverPid)
+  }
   try {
     await untilReady(plan, guard)
   } catch (error) {
@@ -53,7 +67,7 @@ export async function startServer(plan: ServerPlan): Promise<Server> {
     if (said === '' || !(error instanceof PipelineError)) throw error
     throw startFault(`${plan.name} did not start: ${said.trim()}`)
   }
-  return { stop }
+  return { exited, stop }
 }
 
 function spawnGuard(plan: ServerPlan): ChildProcess {

@@ -32,6 +32,8 @@ export type StackOptions = {
   readonly fresh: boolean
   /** True when the volumes of containers go when the stack stops; the folder is the caller's. */
   readonly temporary?: boolean
+  /** Parts that the caller has elsewhere: neither started nor tried, and their addresses empty. */
+  readonly elsewhere?: readonly Part[]
   /** Takes single lines for people: what is downloaded, where a part runs. */
   readonly log: (line: string) => void
 }
@@ -43,13 +45,20 @@ export type RunningStack = {
   readonly registryUrl: string
   readonly postgresUrl: string
   readonly how: Readonly<Record<Part, How>>
+  /** Resolves with one sentence when a part that was started here ends by itself. */
+  readonly exited: Promise<string>
   /** Stops what was started here, and nothing that was given. Safe to call twice. */
   readonly stop: () => Promise<void>
 }
 
-type Started = { readonly how: How; readonly address: string; stop: () => Promise<void> }
+type Started = {
+  readonly how: How
+  readonly address: string
+  readonly exited: Promise<string>
+  readonly stop: () => Promise<void>
+}
 
-type Context = Required<StackOptions> & {
+type Context = Required<Omit<StackOptions, 'elsewhere'>> & {
   readonly ports: Ports
   /** Where a Docker engine answers, if one does. */
   readonly socket: string | null
@@ -62,7 +71,8 @@ type Context = Required<StackOptions> & {
  */
 export async function startStack(options: StackOptions): Promise<RunningStack> {
   const dataDir = resolve(options.dataDir)
-  const given = givenAddresses()
+  const { elsewhere = [] } = options
+  const given = givenAddresses(elsewhere)
   if (Object.values(given).every((address) => address !== undefined)) {
     return assemble(await allOrNone(PARTS.map((part) => useGiven(part, given[part] ?? ''))), noop)
   }
@@ -88,12 +98,17 @@ export async function startStack(options: StackOptions): Promise<RunningStack> {
 
 const PARTS = ['kafka', 'registry', 'postgres'] as const
 const noop = async (): Promise<void> => {}
+/** Whether what was given ends is for others to see. */
+const never = new Promise<never>(() => {})
 
-function givenAddresses(): Record<Part, string | undefined> {
+/** Empty for what is elsewhere, undefined for what is to be started. */
+function givenAddresses(elsewhere: readonly Part[]): Record<Part, string | undefined> {
+  const addressOf = (part: Part) =>
+    elsewhere.includes(part) ? '' : process.env[GIVEN[part].variable] || undefined
   return {
-    kafka: process.env['EXPOSURE_KAFKA_BROKERS'] || undefined,
-    registry: process.env['EXPOSURE_REGISTRY_URL'] || undefined,
-    postgres: process.env['EXPOSURE_POSTGRES_URL'] || undefined,
+    kafka: addressOf('kafka'),
+    registry: addressOf('registry'),
+    postgres: addressOf('postgres'),
   }
 }
 
@@ -112,6 +127,7 @@ const GIVEN = {
 
 async function useGiven(part: Part, address: string): Promise<Started> {
   const { variable, name, probe } = GIVEN[part]
+  if (address === '') return { how: 'given', address, exited: never, stop: noop }
   try {
     await probe(address)
   } catch (cause) {
@@ -121,7 +137,7 @@ async function useGiven(part: Part, address: string): Promise<Started> {
       cause,
     )
   }
-  return { how: 'given', address, stop: noop }
+  return { how: 'given', address, exited: never, stop: noop }
 }
 
 async function anyBroker(brokers: string): Promise<void> {
@@ -152,12 +168,12 @@ type Starter<C> = (context: C) => Promise<Omit<Started, 'how'>>
 
 const IN_CONTAINER: Record<Part, Starter<Context & { readonly socket: string }>> = {
   async kafka(context) {
-    const { stop } = await startKafkaContainer({ ...context, port: context.ports.kafka })
-    return { address: `127.0.0.1:${context.ports.kafka}`, stop }
+    const container = await startKafkaContainer({ ...context, port: context.ports.kafka })
+    return { ...container, address: `127.0.0.1:${context.ports.kafka}` }
   },
   async registry(context) {
-    const { stop } = await startRegistryContainer({ ...context, port: context.ports.registry })
-    return { address: registryUrlOf(context.ports.registry), stop }
+    const container = await startRegistryContainer({ ...context, port: context.ports.registry })
+    return { ...container, address: registryUrlOf(context.ports.registry) }
   },
   async postgres(context) {
     const { container, url } = await startPostgresContainer({
@@ -165,33 +181,33 @@ const IN_CONTAINER: Record<Part, Starter<Context & { readonly socket: string }>>
       port: context.ports.postgres,
       password: keptPassword(context.dataDir),
     })
-    return { address: url, stop: container.stop }
+    return { ...container, address: url }
   },
 }
 
 const AS_PROCESS: Record<Part, Starter<Context>> = {
   async kafka(context) {
-    const { stop } = await startNativeKafka({
+    const server = await startNativeKafka({
       ...(await javaPart('kafka', context)),
       port: context.ports.kafka,
       controllerPort: context.ports.controller,
     })
-    return { address: `127.0.0.1:${context.ports.kafka}`, stop }
+    return { ...server, address: `127.0.0.1:${context.ports.kafka}` }
   },
   async registry(context) {
-    const { stop } = await startNativeRegistry({
+    const server = await startNativeRegistry({
       ...(await javaPart('registry', context)),
       port: context.ports.registry,
       managementPort: context.ports.management,
     })
-    return { address: registryUrlOf(context.ports.registry), stop }
+    return { ...server, address: registryUrlOf(context.ports.registry) }
   },
   async postgres(context) {
     const { server, url } = await startNativePostgres({
       dataDir: context.dataDir,
       port: context.ports.postgres,
     })
-    return { address: url, stop: server.stop }
+    return { ...server, address: url }
   },
 }
 
@@ -228,6 +244,7 @@ function assemble(parts: Started[], release: () => Promise<void>): RunningStack 
     registryUrl: registry.address.replace(/\/+$/, ''),
     postgresUrl: postgres.address,
     how: { kafka: kafka.how, registry: registry.how, postgres: postgres.how },
+    exited: Promise.race(parts.map((part) => part.exited)),
     stop: () => (stopping ??= stopAll()),
   }
 }
