@@ -1,5 +1,6 @@
 // `exposure tail TOPIC`: the committed records of a topic as JSON lines.
 import type { KafkaRecord } from '../contracts/processing.ts'
+import { PipelineError } from '../contracts/errors.ts'
 import { TOPICS } from '../contracts/topics.ts'
 import type { Codecs } from '../runtime/codecs.ts'
 import { kafkaSettings, registrySettings } from '../runtime/config.ts'
@@ -43,7 +44,7 @@ export async function tail(args: readonly string[]): Promise<number> {
   const next = new Map<number, bigint>()
   let left = limit
   try {
-    const partitions = await reader.partitions(topic)
+    const partitions = await partitionsOf(reader, topic, ours)
     for (const partition of partitions) {
       next.set(partition, values['from-end'] ? await reader.endOffset(topic, partition) : 0n)
     }
@@ -66,6 +67,20 @@ export async function tail(args: readonly string[]): Promise<number> {
     return 0
   } finally {
     await reader.close()
+  }
+}
+
+async function partitionsOf(reader: LogReader, topic: string, ours: boolean): Promise<number[]> {
+  try {
+    return await reader.partitions(topic)
+  } catch (cause) {
+    const isMissing = cause instanceof PipelineError && cause.failure === 'CONFIGURATION'
+    if (ours || !isMissing) throw cause
+    const names = Object.values(TOPICS).map((spec) => spec.name)
+    throw new PipelineError('CONFIGURATION', 'CONFIG', `there is no topic ${topic}`, {
+      cause,
+      remediation: `Name one that is there. Ours are ${names.join(', ')}.`,
+    })
   }
 }
 

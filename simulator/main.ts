@@ -1,4 +1,4 @@
-// The simulator as a process: `node simulator/main.ts --seed 1 --machines 50`.
+// The simulator as a process: `node bin/node24.mjs simulator/main.ts --seed 1`.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -6,7 +6,7 @@ import { PipelineError } from '../contracts/errors.ts'
 import { startSimulator } from './simulator.ts'
 import { STREAMS } from './truth.ts'
 
-const USAGE = `usage: node simulator/main.ts [options]
+const USAGE = `usage: node bin/node24.mjs simulator/main.ts [options]
   --seed N             the same seed gives the same estate (1)
   --machines N         size of the estate (50)
   --prisma-port N      port of Prisma Cloud (a free one)

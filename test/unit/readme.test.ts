@@ -3,10 +3,11 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { parse as parseYaml } from 'yaml'
 import { z } from 'zod'
-import { exposureConfig } from '../../cli/config.ts'
+import { exposureConfig, startConfig } from '../../cli/config.ts'
 import { cortexConnector } from '../../producers/cortex/connector.ts'
 import { prismaCloudConnector } from '../../producers/prisma-cloud/connector.ts'
 import { checkConfig } from '../../runtime/config.ts'
+import { postgresConfig } from '../../sinks/postgres/config.ts'
 
 const textOf = (name: string): string =>
   readFileSync(new URL(`../../${name}`, import.meta.url), 'utf8')
@@ -91,11 +92,16 @@ describe('README.md', () => {
 
 describe('exposure.example.yaml', () => {
   it('is a valid configuration as it is, and with everything that is commented out', () => {
-    for (const text of [example, uncommented]) {
-      const config = checkConfig(parseYaml(text), exposureConfig, 'exposure.example.yaml')
-      expect(config.connections.map((connection) => connection.type)).toContain('cortex')
+    const plain = checkConfig(parseYaml(example), startConfig, 'exposure.example.yaml')
+    const full = checkConfig(parseYaml(uncommented), exposureConfig, 'uncommented')
+    for (const { connections } of [plain, full]) {
+      expect(connections.map((connection) => connection.type)).toContain('cortex')
     }
     expect(uncommented).not.toMatch(/^ *# *[a-zA-Z0-9.-]+:/m)
+  })
+
+  it('leaves to `npm start` what it starts', () => {
+    expect(Object.keys(parseYaml(example) as object)).toEqual(['connections'])
   })
 
   it('has every setting and every stream', () => {
@@ -105,10 +111,11 @@ describe('exposure.example.yaml', () => {
   })
 
   it('shows defaults where it does not say otherwise', () => {
-    const plain = checkConfig(parseYaml(example), exposureConfig, 'example')
+    const plain = checkConfig(parseYaml(example), startConfig, 'example')
     const full = checkConfig(parseYaml(uncommented), exposureConfig, 'uncommented')
     expect(full.disconnectedAfter).toBe(plain.disconnectedAfter)
-    expect(full.sinks).toEqual(plain.sinks)
+    const url = full.sinks.postgres?.url
+    expect(full.sinks.postgres).toEqual(postgresConfig.parse({ url }))
     for (const connection of plain.connections) {
       const same = full.connections.find(({ name }) => name === connection.name)
       expect(same).toMatchObject(connection)
