@@ -6,6 +6,7 @@
 import { spawn } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { constants } from 'node:os'
 import { dirname } from 'node:path'
 
 const LOCK_POLL_MS = 50
@@ -64,7 +65,7 @@ function run() {
   child.once('error', (error) => fail(`${plan.command} cannot be run: ${error.message}`))
   child.once('exit', (code, signal) => {
     killGroup()
-    process.exit(code ?? (signal === null ? 1 : 143))
+    process.exit(code ?? 128 + (constants.signals[signal] ?? 0))
   })
   if (child.pid !== undefined) process.stdout.write(`${child.pid}\n`)
 }

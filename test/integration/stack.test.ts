@@ -1,7 +1,15 @@
 // The stack itself: parts that answer, servers that end with their process, and clear sentences.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -86,6 +94,19 @@ describe('the stack', () => {
     await given.stop()
     expect(given).toMatchObject({ ...stack(), how: { kafka: 'given', registry: 'given' } })
     await Promise.all(stack().brokers.map((broker) => probeKafka(broker)))
+  })
+
+  it('neither starts nor tries what is elsewhere', async () => {
+    giveStack()
+    vi.stubEnv('EXPOSURE_KAFKA_BROKERS', '127.0.0.1:1')
+    vi.stubEnv('EXPOSURE_POSTGRES_URL', '')
+    const home = folder()
+    const options = { dataDir: home, fresh: false, log: () => {} }
+    const running = await startStack({ ...options, elsewhere: ['kafka', 'postgres'] })
+    await running.stop()
+    expect(running).toMatchObject({ brokers: [], registryUrl: stack().registryUrl })
+    expect(running.how).toEqual({ kafka: 'given', registry: 'given', postgres: 'given' })
+    expect(readdirSync(home)).toEqual([])
   })
 
   it('says which given address does not answer, without a password in it', async () => {
@@ -180,6 +201,31 @@ describe('a server', () => {
     const error = await failure(starting)
     expectSentence(error, /^The server ended while it started: .*server\.log$/)
     expect(readFileSync(logFile, 'utf8')).toBe('cannot go on\n')
+  })
+})
+
+describe('a server that ends by itself', () => {
+  it('is told in one sentence with its log file', async () => {
+    const dataDir = folder()
+    const pidFile = join(dataDir, 'pid')
+    const script = `require('node:fs').writeFileSync(${JSON.stringify(pidFile)}, String(process.pid))
+      setInterval(() => {}, 1000)`
+    const server = await startServer({
+      name: 'The server',
+      command: process.execPath,
+      args: ['-e', script],
+      env: {},
+      dataDir,
+      logFile: join(dataDir, 'server.log'),
+      stopSignal: 'SIGTERM',
+      readyTimeoutMs: 30_000,
+      ready: async () => expect(Number(readFileSync(pidFile, 'utf8'))).toBeGreaterThan(0),
+    })
+    process.kill(Number(readFileSync(pidFile, 'utf8')), 'SIGKILL')
+    expect(await server.exited).toMatch(
+      /^The server has ended \(code 137\): see the end of .*server\.log$/,
+    )
+    await server.stop()
   })
 })
 
