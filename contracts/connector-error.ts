@@ -56,7 +56,7 @@ export const connectorError = record(
     error_id: [text(), 'UUID.'],
     fingerprint: [
       text(),
-      'sha256 of [connection, stream, sink, stage, error_type], 32 hex: groups repeats. Not of status or text, so that CLEARED finds it.',
+      'sha256 of [connection, vendor, stream, sink, stage, error_type], 32 hex: groups repeats. Not of status or text, so that CLEARED finds it.',
     ],
     state: [withDefault(errorState, 'UNKNOWN'), 'Condition lifecycle.'],
     error_type: [

@@ -1,24 +1,17 @@
 // Connector-error events: RAISED once, ONGOING at most once a minute, CLEARED when it works again.
-import { createHash, randomUUID } from 'node:crypto'
-import { hostname } from 'node:os'
+import { randomUUID } from 'node:crypto'
 import type { ConnectorError } from '../contracts/connector-error.ts'
 import { FAILURES, type Failure, PipelineError, type Stage } from '../contracts/errors.ts'
-import { partitionOf } from '../contracts/placement.ts'
 import type { OutRecord } from '../contracts/processing.ts'
-import { TOPICS, type VendorId, topicName } from '../contracts/topics.ts'
+import type { VendorId } from '../contracts/topics.ts'
+import {
+  type ErrorScope,
+  type RecordPointer,
+  connectorErrorRecord,
+  eventOf,
+  fingerprintOf,
+} from './error-event.ts'
 import type { Logger } from './log.ts'
-
-/**
- * What a condition belongs to. Null: not of one stream (a login), or not of a connection (a sink).
- */
-export type ErrorScope = {
-  readonly connection: string | null
-  readonly vendor: VendorId | null
-  readonly product: string | null
-  readonly stream: string | null
-  readonly sink: string | null
-  readonly runId: string | null
-}
 
 type StreamFacts = { readonly vendor: VendorId; readonly product: string; readonly stream: string }
 
@@ -33,15 +26,16 @@ export function faultScope(
   return { connection, vendor, ...place, sink: null, runId: null }
 }
 
-export type RecordPointer = NonNullable<ConnectorError['record']>
-
 /** Which open conditions to clear; a field left out matches all. */
 export type ClearFilter = {
   readonly connection?: string | null
+  readonly vendor?: VendorId | null
   readonly stream?: string | null
   readonly sink?: string | null
   readonly stages?: readonly Stage[]
   readonly failures?: readonly Failure[]
+  /** Only conditions whose record was on this partition. */
+  readonly partition?: number
   /** Only conditions that have been silent for this long. */
   readonly quietMs?: number
 }
@@ -50,6 +44,11 @@ export type ErrorReporter = {
   /** Never throws and never waits: the event goes out by itself. */
   raise(error: PipelineError, scope: ErrorScope, record?: RecordPointer): void
   clear(filter: ClearFilter): void
+  /**
+   * As `clear`, once it is known what other processes have raised; `flush` waits for it. Never
+   * throws and never waits.
+   */
+  clearEverywhere(filters: readonly ClearFilter[]): void
   /** A call of the connection succeeded: it is not disconnected. */
   succeeded(connection: string): void
   open(): readonly ConnectorError[]
@@ -64,6 +63,8 @@ export type ReporterOptions = {
   readonly encode: (value: ConnectorError) => Buffer
   /** Conditions still open when the process before us ended. */
   readonly open: readonly ConnectorError[]
+  /** Events on Kafka since the last call, in order of each partition; ours are among them. */
+  readonly readTail: () => Promise<readonly ConnectorError[]>
   /** A temporary failure that lasts this long without one success is a disconnection. */
   readonly disconnectedAfterMs: number
   readonly nowMs: () => number
@@ -71,11 +72,11 @@ export type ReporterOptions = {
 }
 
 const ONGOING_EVERY_MS = 60_000
-const MESSAGE_CHARACTERS_MAX = 2_048
 const QUEUE_EVENTS_MAX = 1_000
 const BATCH_EVENTS_MAX = 100
 const RESEND_MS = 10_000
 const CONDITIONS_MAX = 10_000
+const TO_CLEAR_MAX = 10_000
 
 /** Told when it begins; that it still is so is no news. */
 const TOLD_ONCE: ReadonlySet<Failure> = new Set([
@@ -86,84 +87,130 @@ const TOLD_ONCE: ReadonlySet<Failure> = new Set([
 /** No success ends them, a date is coming nearer: they are cleared by name only. */
 const DATED: ReadonlySet<string> = new Set<Failure>(['CREDENTIAL_EXPIRING'])
 
-export const fingerprintOf = (
-  { connection, stream, sink }: ErrorScope,
-  stage: Stage,
-  failure: Failure,
-  subject?: string,
-): string =>
-  createHash('sha256')
-    .update(
-      JSON.stringify([
-        connection,
-        stream,
-        sink,
-        stage,
-        failure,
-        ...(subject === undefined ? [] : [subject]),
-      ]),
-    )
-    .digest('hex')
-    .slice(0, 32)
-
 export function createErrorReporter(options: ReporterOptions): ErrorReporter {
-  const conditions = new Map(options.open.map((event) => [event.fingerprint, event]))
-  const lastSentMs = new Map(options.open.map((event) => [event.fingerprint, event.last_at]))
+  const startedMs = options.nowMs()
+  const conditions = createConditions(options)
   const lastSuccessMs = new Map<string, number>()
-  const queue = eventQueue(options)
-
-  const put = (event: ConnectorError) => {
-    if (event.state === 'CLEARED') {
-      conditions.delete(event.fingerprint)
-      lastSentMs.delete(event.fingerprint)
-      queue.push(event)
-      return
-    }
-    if (conditions.size >= CONDITIONS_MAX && !conditions.has(event.fingerprint)) {
-      options.log.error({ fingerprint: event.fingerprint }, 'too many open conditions')
-      return
-    }
-    conditions.set(event.fingerprint, event)
-    const sentMs = lastSentMs.get(event.fingerprint)
-    if (sentMs !== undefined && event.last_at - sentMs < ONGOING_EVERY_MS) return
-    lastSentMs.set(event.fingerprint, event.last_at)
-    queue.push(event)
-  }
+  const toClear: ClearFilter[] = []
+  let clearing: Promise<void> | null = null
 
   const raise: ErrorReporter['raise'] = (error, scope, record) => {
     const nowMs = options.nowMs()
     const fingerprint = fingerprintOf(scope, error.stage, error.failure, error.details.subject)
     const known = conditions.get(fingerprint)
     if (known !== undefined && TOLD_ONCE.has(error.failure)) return
-    const event = eventOf(error, scope, fingerprint, known, record ?? null, nowMs, options)
-    put(event)
-    if (error.failure === 'TEMPORARY_FAILURE' && scope.connection !== null) {
-      const sinceMs = Math.max(event.first_at, lastSuccessMs.get(scope.connection) ?? 0)
-      if (nowMs - sinceMs >= options.disconnectedAfterMs) {
-        raise(disconnected(error, options.disconnectedAfterMs), { ...scope, stream: null })
-      }
+    const { version } = options
+    const event = eventOf(error, scope, fingerprint, known, record ?? null, nowMs, version)
+    conditions.put(event)
+    if (error.failure !== 'TEMPORARY_FAILURE' || scope.connection === null) return
+    // What an earlier process has waited is not this one's: it may have been down for a night.
+    const successMs = lastSuccessMs.get(scope.connection) ?? startedMs
+    if (nowMs - Math.max(event.first_at, startedMs, successMs) >= options.disconnectedAfterMs) {
+      raise(disconnected(error, options.disconnectedAfterMs), { ...scope, stream: null })
     }
   }
-
+  const clear = (filter: ClearFilter, untilMs = Infinity) => {
+    const nowMs = options.nowMs()
+    for (const event of conditions.all()) {
+      if (event.last_at > untilMs || !matches(event, filter, nowMs)) continue
+      conditions.put(clearedOf(event, nowMs))
+    }
+  }
+  const clearInTurn = async () => {
+    while (toClear.length > 0) {
+      const filters = toClear.splice(0)
+      // What is raised while the topic is read is newer than what was seen to work.
+      const untilMs = options.nowMs()
+      try {
+        for (const event of await options.readTail()) conditions.learn(event)
+      } catch (error) {
+        options.log.warn({ err: error }, 'what others have raised cannot be read now')
+      }
+      for (const filter of filters) clear(filter, untilMs)
+    }
+    clearing = null
+  }
   return {
     raise,
-    succeeded: (connection) => void lastSuccessMs.set(connection, options.nowMs()),
-    clear(filter) {
-      const nowMs = options.nowMs()
-      for (const event of conditions.values()) {
-        if (!matches(event, filter, nowMs)) continue
-        put({
-          ...event,
-          error_id: randomUUID(),
-          state: 'CLEARED',
-          severity: 'INFORMATIONAL',
-          last_at: nowMs,
-          next_attempt_at: null,
-        })
+    succeeded(connection) {
+      lastSuccessMs.set(connection, options.nowMs())
+      clear({ connection, failures: ['TEMPORARY_DISCONNECTED'] })
+    },
+    clear: (filter) => clear(filter),
+    clearEverywhere(filters) {
+      // Beyond the bound the next run says it again.
+      if (toClear.length < TO_CLEAR_MAX) toClear.push(...filters)
+      clearing ??= clearInTurn()
+    },
+    open: () => conditions.all(),
+    async flush(timeoutMs) {
+      const timeout = new Promise<void>((resolve) => void setTimeout(resolve, timeoutMs).unref())
+      await Promise.race([Promise.resolve(clearing).then(conditions.sent), timeout])
+    },
+  }
+}
+
+const clearedOf = (event: ConnectorError, nowMs: number): ConnectorError => ({
+  ...event,
+  error_id: randomUUID(),
+  state: 'CLEARED',
+  severity: 'INFORMATIONAL',
+  last_at: nowMs,
+  next_attempt_at: null,
+})
+
+/** The open conditions. They change only when the event that says so is on its way. */
+function createConditions(options: ReporterOptions) {
+  const open = new Map(options.open.map((event) => [event.fingerprint, event]))
+  const lastSentMs = new Map(options.open.map((event) => [event.fingerprint, event.last_at]))
+  /** When this process changed a condition last: what is read back of it is no news. */
+  const changedMs = new Map<string, number>()
+  const queue = eventQueue(options)
+
+  const changed = ({ fingerprint, last_at: atMs }: ConnectorError) => {
+    changedMs.delete(fingerprint)
+    changedMs.set(fingerprint, atMs)
+    const [oldest] = changedMs.keys()
+    if (changedMs.size > CONDITIONS_MAX && oldest !== undefined) changedMs.delete(oldest)
+  }
+  const remove = (fingerprint: string) => {
+    open.delete(fingerprint)
+    lastSentMs.delete(fingerprint)
+  }
+  return {
+    get: (fingerprint: string) => open.get(fingerprint),
+    all: () => [...open.values()],
+    sent: () => queue.sent(),
+    put(event: ConnectorError): void {
+      const { fingerprint } = event
+      if (event.state === 'CLEARED') {
+        if (!queue.push(event)) return
+        remove(fingerprint)
+        changed(event)
+        return
+      }
+      if (open.size >= CONDITIONS_MAX && !open.has(fingerprint)) {
+        options.log.error({ fingerprint }, 'too many open conditions')
+        return
+      }
+      const sentMs = lastSentMs.get(fingerprint)
+      const due = sentMs === undefined || event.last_at - sentMs >= ONGOING_EVERY_MS
+      if (due && !queue.push(event)) return
+      if (due) lastSentMs.set(fingerprint, event.last_at)
+      open.set(fingerprint, event)
+      changed(event)
+    },
+    /** An event read from Kafka. */
+    learn(event: ConnectorError): void {
+      const { fingerprint, last_at: atMs } = event
+      const known = Math.max(open.get(fingerprint)?.last_at ?? 0, changedMs.get(fingerprint) ?? 0)
+      if (atMs <= known) return
+      if (event.state === 'CLEARED') remove(fingerprint)
+      else if (open.size < CONDITIONS_MAX || open.has(fingerprint)) {
+        open.set(fingerprint, event)
+        lastSentMs.set(fingerprint, atMs)
       }
     },
-    open: () => [...conditions.values()],
-    flush: (timeoutMs) => queue.flush(timeoutMs),
   }
 }
 
@@ -183,63 +230,15 @@ function matches(event: ConnectorError, filter: ClearFilter, nowMs: number): boo
     wanted === undefined || wanted.includes(actual)
   return (
     is(filter.connection, event.connection_id) &&
+    is(filter.vendor, event.vendor) &&
     is(filter.stream, event.stream) &&
     is(filter.sink, event.sink_id) &&
     among(filter.stages, event.stage) &&
     (filter.failures !== undefined || !DATED.has(event.error_type)) &&
     among(filter.failures, event.error_type) &&
+    (filter.partition === undefined || filter.partition === event.record?.partition) &&
     nowMs - event.last_at >= (filter.quietMs ?? 0)
   )
-}
-
-function eventOf(
-  error: PipelineError,
-  scope: ErrorScope,
-  fingerprint: string,
-  known: ConnectorError | undefined,
-  record: RecordPointer | null,
-  nowMs: number,
-  options: ReporterOptions,
-): ConnectorError {
-  const { http, retryAfterMs } = error.details
-  return {
-    error_id: randomUUID(),
-    fingerprint,
-    state: known ? 'ONGOING' : 'RAISED',
-    error_type: error.failure,
-    stage: error.stage,
-    severity: FAILURES[error.failure].severity,
-    retryable: error.retriable,
-    attempt: 0,
-    next_attempt_at: retryAfterMs === undefined ? null : nowMs + retryAfterMs,
-    connection_id: scope.connection,
-    vendor: scope.vendor,
-    product: scope.product,
-    stream: scope.stream,
-    run_id: scope.runId,
-    sink_id: scope.sink,
-    message: error.message.slice(0, MESSAGE_CHARACTERS_MAX),
-    remediation: error.remediation,
-    http: http
-      ? {
-          method: http.method,
-          url: http.url,
-          status: http.status,
-          retry_after_ms: http.retryAfterMs,
-          request_id: http.requestId,
-          vendor_code: http.vendorCode,
-          vendor_message: http.vendorMessage,
-          vendor_extra: http.vendorExtra,
-        }
-      : null,
-    record,
-    violations: [...(error.details.violations ?? [])],
-    occurrences: (known?.occurrences ?? 0) + 1,
-    first_at: known?.first_at ?? nowMs,
-    last_at: nowMs,
-    instance: hostname(),
-    version: options.version,
-  }
 }
 
 /**
@@ -270,42 +269,23 @@ function eventQueue(options: ReporterOptions) {
     await sending
   }
   return {
-    push(event: ConnectorError) {
+    /** False: it is full, and the event is to come again. */
+    push(event: ConnectorError): boolean {
       if (waiting.length >= QUEUE_EVENTS_MAX) {
         options.log.error({ dropped: event.fingerprint }, 'the queue of connector errors is full')
-        return
+        return false
       }
       try {
-        waiting.push(toRecord(event, options))
+        waiting.push(connectorErrorRecord(options.prefix, event, options.encode))
       } catch (error) {
         // One that has no Avro form must not hold up those behind it.
         options.log.error({ err: error, dropped: event.fingerprint }, 'no connector-error event')
-        return
+        return true
       }
       void start()
+      return true
     },
-    async flush(timeoutMs: number) {
-      const timeout = new Promise<void>((resolve) => void setTimeout(resolve, timeoutMs).unref())
-      await Promise.race([start(), timeout])
-    },
-  }
-}
-
-function toRecord(event: ConnectorError, options: ReporterOptions): OutRecord {
-  const place = event.connection_id ?? event.sink_id ?? ''
-  return {
-    topic: topicName(options.prefix, 'connectorErrors'),
-    partition: partitionOf(place, TOPICS.connectorErrors.partitions),
-    key: event.fingerprint,
-    value: options.encode(event),
-    headers: {
-      ce_specversion: '1.0',
-      ce_id: event.error_id,
-      ce_source: `/connectors/${place}`,
-      ce_type: `exposure.connector-error.${event.state.toLowerCase()}.v1`,
-      ce_time: new Date(event.last_at).toISOString(),
-      ce_subject: event.fingerprint,
-      'content-type': 'application/avro',
-    },
+    /** Resolves when all is sent, or cannot be sent now. */
+    sent: () => start(),
   }
 }

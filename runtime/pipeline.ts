@@ -1,12 +1,10 @@
 // What every stage of one process shares: Kafka, registry, error reporter, counters.
 import { randomUUID } from 'node:crypto'
 import packageJson from '../package.json' with { type: 'json' }
-import type { ConnectorError } from '../contracts/connector-error.ts'
-import { PipelineError } from '../contracts/errors.ts'
-import { TOPICS, topicName } from '../contracts/topics.ts'
 import type { Codecs } from './codecs.ts'
 import type { RegistrySettings } from './config.ts'
 import { type ErrorReporter, createErrorReporter } from './error-reporter.ts'
+import { errorTail } from './error-tail.ts'
 import { type KafkaClient, createKafka } from './kafka/client.ts'
 import { type LogReader, openLogReader } from './kafka/log-reader.ts'
 import { openPublisher } from './kafka/publisher.ts'
@@ -48,12 +46,16 @@ export async function openPipeline(
   const reader = openLogReader(settings, log)
   const publisher = openPublisher(settings, log)
   try {
+    const readTail = errorTail(prefix, reader, codecs, log)
+    // Conditions whose last event is not CLEARED: the process before us may have left them open.
+    const open = (await readTail()).filter(({ state }) => state !== 'CLEARED')
     const reporter = createErrorReporter({
       prefix,
       version: VERSION,
       send: (records) => publisher.send(records),
       encode: (value) => codecs.encode('connectorErrors', value),
-      open: await openConditions(prefix, reader, codecs, log),
+      open,
+      readTail,
       disconnectedAfterMs: options.disconnectedAfterMs,
       nowMs: Date.now,
       log,
@@ -69,33 +71,4 @@ export async function openPipeline(
     await Promise.all([publisher.close(), reader.close()])
     throw error
   }
-}
-
-/** Conditions whose last event is not CLEARED: the process before us may have left them open. */
-async function openConditions(
-  prefix: string,
-  reader: LogReader,
-  codecs: Codecs,
-  log: Logger,
-): Promise<ConnectorError[]> {
-  const topic = topicName(prefix, 'connectorErrors')
-  const values = new Map<string, Buffer>()
-  for (let partition = 0; partition < TOPICS.connectorErrors.partitions; partition++) {
-    await reader.readToEnd(topic, partition, ({ key, value }) => {
-      if (value === null) values.delete(key)
-      else values.set(key, Buffer.from(value))
-    })
-  }
-  const open: ConnectorError[] = []
-  for (const value of values.values()) {
-    try {
-      const decoded = await codecs.decodeAny(value)
-      if (decoded.schemaName !== 'ConnectorError') continue
-      if (decoded.value.state !== 'CLEARED') open.push(decoded.value)
-    } catch (error) {
-      if (error instanceof PipelineError && error.retriable) throw error
-      log.warn({ err: error, topic }, 'a connector-error event cannot be read; passed over')
-    }
-  }
-  return open
 }

@@ -7,7 +7,8 @@ import type { Verdict } from '../contracts/run.ts'
 import { loadCheckpoints } from './checkpoint.ts'
 import type { ConnectionConfig } from './connection-config.ts'
 import type { VendorConnector } from './connector.ts'
-import { type ErrorScope, faultScope } from './error-reporter.ts'
+import type { ErrorScope } from './error-event.ts'
+import { faultScope } from './error-reporter.ts'
 import type { Metrics } from './metrics.ts'
 import {
   type RunSourceOptions,

@@ -1,7 +1,7 @@
 // The stage of transformers: raw topics of every vendor through the lifecycle to exposure events.
 import { PipelineError } from '../contracts/errors.ts'
 import type { Drift } from '../contracts/ports.ts'
-import { type RawFacts, streamKey } from '../contracts/envelope.ts'
+import { type RawFacts, type RunEnd, streamKey } from '../contracts/envelope.ts'
 import type { KafkaRecord } from '../contracts/processing.ts'
 import { RAW_TOPIC, STATE_TOPIC, VENDORS, type VendorId, topicName } from '../contracts/topics.ts'
 import { deadLetter } from '../runtime/dead-letter.ts'
@@ -54,19 +54,7 @@ function startVendor(pipeline: Pipeline, vendor: VendorId): RunningProcessor {
       counters.events += events
       counters.errors += deadLettered
     },
-    onCleanRun: ({ connection, stream }) => {
-      // PARSE is the producers', who clear it themselves.
-      const ours = { connection, stream, stages: ['NORMALIZE'] } as const
-      const failures = [
-        'SCHEMA_VIOLATION',
-        'SERIALIZATION',
-        'INVALID_RESPONSE',
-        'INTERNAL',
-      ] as const
-      reporter.clear({ ...ours, failures })
-      // Told once a day: what was told a day ago has been told again, or is over.
-      reporter.clear({ ...ours, failures: ['CONTRACT_DRIFT'], quietMs: DAY_MS })
-    },
+    onCleanPartition: (end, partition) => clearNormalize(pipeline, vendor, end, partition),
   })
   const groupId = transformerGroup(prefix, vendor)
   // True at first: a process before this one may have left its trouble open.
@@ -91,9 +79,29 @@ function startVendor(pipeline: Pipeline, vendor: VendorId): RunningProcessor {
       if (!troubled) return
       troubled = false
       const failures = ['TEMPORARY_FAILURE', 'INTERNAL'] as const
-      reporter.clear({ connection: null, stream: null, sink: null, failures })
+      reporter.clear({ connection: null, vendor, stream: null, sink: null, failures })
     },
   })
+}
+
+/** What only a unit of this partition can have raised, and the run has shown to be over. */
+const DEAD_LETTERS = ['SCHEMA_VIOLATION', 'SERIALIZATION', 'INVALID_RESPONSE', 'INTERNAL'] as const
+
+function clearNormalize(
+  { reporter }: Pipeline,
+  vendor: VendorId,
+  { connection, stream }: RunEnd,
+  partition: number,
+): void {
+  // PARSE is the producers', who clear it themselves.
+  const ours = { vendor, sink: null, stages: ['NORMALIZE'] } as const
+  reporter.clearEverywhere([
+    { ...ours, connection, stream, failures: DEAD_LETTERS, partition },
+    // Told once a day: what was told a day ago has been told again, or is over.
+    { ...ours, connection, stream, failures: ['CONTRACT_DRIFT'], quietMs: DAY_MS },
+    // Records that do not say whose they are: no run can show that they are over.
+    { ...ours, connection: null, stream: null, failures: DEAD_LETTERS, quietMs: DAY_MS },
+  ])
 }
 
 function reportDrift(pipeline: Pipeline, drift: Drift, day: string, facts: RawFacts): void {

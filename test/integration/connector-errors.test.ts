@@ -327,6 +327,12 @@ describe('a damaged record', { timeout: ROW_TIMEOUT_MS }, () => {
     await expectTruth(product, 'prisma-compute')
     const [error] = await openErrors(product)
     expect(error?.error_type).toBe('SCHEMA_VIOLATION')
+
+    await damaged.stop()
+    const mended = await startSimulator({ ...options, prismaPort })
+    context.onTestFinished(() => mended.stop())
+    expect((await product.once()).code).toBe(0)
+    expect(await openErrors(product)).toEqual([])
   })
 })
 

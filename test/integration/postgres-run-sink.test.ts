@@ -3,7 +3,7 @@ import { rmSync, writeFileSync } from 'node:fs'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { PipelineError } from '../../contracts/errors.ts'
 import { TOPICS, topicName } from '../../contracts/topics.ts'
-import type { RecordPointer } from '../../runtime/error-reporter.ts'
+import type { RecordPointer } from '../../runtime/error-event.ts'
 import {
   SINK_BATCH_RECORDS_MAX,
   type SinkProgress,

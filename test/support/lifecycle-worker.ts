@@ -45,7 +45,7 @@ const running = runProcessor({
     deadLetter: (record, error) => deadLetter(job.outputPrefix, record, error, 1),
     onDrift: () => undefined,
     onDeadLetter: (error) => process.stderr.write(`dead letter: ${error.message}\n`),
-    onCleanRun: () => undefined,
+    onCleanPartition: () => undefined,
     onCommit: () => undefined,
   }),
   chunkRecordsMax: job.chunkRecordsMax,

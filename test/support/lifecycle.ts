@@ -38,7 +38,8 @@ export class LifecycleBench {
   readonly log: LogEntry[] = []
   readonly written: OutRecord[] = []
   readonly deadLetters: PipelineError[] = []
-  readonly cleanRuns: string[] = []
+  /** `partition run` that was answered without a dead letter. */
+  readonly clean: string[] = []
   readonly drifts: (Drift & { day: string })[] = []
   readonly processor
   store: LifecycleStore
@@ -59,7 +60,7 @@ export class LifecycleBench {
       deadLetter: (record, error) => deadLetter('', record, error, 1),
       onDrift: (drift, day) => this.drifts.push({ ...drift, day }),
       onDeadLetter: (error) => this.deadLetters.push(error),
-      onCleanRun: (end) => this.cleanRuns.push(end.runId),
+      onCleanPartition: (end, partition) => this.clean.push(`${partition} ${end.runId}`),
       onCommit: () => undefined,
     })
     this.store = this.processor.createStore(0)

@@ -115,6 +115,7 @@ export function runOptions(settings: KafkaSettings): {
     },
     encode: (value) => types.error.toBuffer(value),
     open: [],
+    readTail: async () => [],
     disconnectedAfterMs: 600_000,
     nowMs: Date.now,
     log,

@@ -1,55 +1,10 @@
 // When connector-error events go out, and when they do not, by a clock that the test moves.
 import { describe, expect, it } from 'vitest'
-import type { ConnectorError } from '../../contracts/connector-error.ts'
 import { FAILURES, PipelineError } from '../../contracts/errors.ts'
 import type { OutRecord } from '../../contracts/processing.ts'
-import {
-  type ErrorScope,
-  type ReporterOptions,
-  createErrorReporter,
-  faultScope,
-  fingerprintOf,
-} from '../../runtime/error-reporter.ts'
-import { createLogger } from '../../runtime/log.ts'
-
-const MINUTE_MS = 60_000
-const FLUSH_MS = 5_000
-
-const scope: ErrorScope = {
-  connection: 'prisma',
-  vendor: 'prisma-cloud',
-  product: 'prisma-compute',
-  stream: 'compute.hosts',
-  sink: null,
-  runId: 'run-1',
-}
-const away = new PipelineError('TEMPORARY_FAILURE', 'FETCH', 'GET /hosts: HTTP 502')
-const forbidden = new PipelineError('ACCESS_FORBIDDEN', 'FETCH', 'GET /hosts: HTTP 403')
-
-function reporterWith(options: Partial<ReporterOptions> = {}) {
-  const clock = { nowMs: 1_700_000_000_000 }
-  const records: OutRecord[] = []
-  const reporter = createErrorReporter({
-    prefix: 'p.',
-    version: '1.2.3',
-    send: (batch) => {
-      records.push(...batch)
-      return Promise.resolve()
-    },
-    encode: (event) => Buffer.from(JSON.stringify(event)),
-    open: [],
-    disconnectedAfterMs: 15 * MINUTE_MS,
-    nowMs: () => clock.nowMs,
-    log: createLogger('test').child({}, { level: 'silent' }),
-    ...options,
-  })
-  const events = async (): Promise<ConnectorError[]> => {
-    await reporter.flush(FLUSH_MS)
-    return records.map(({ value }) => JSON.parse(String(value)) as ConnectorError)
-  }
-  const states = async () => (await events()).map((event) => [event.error_type, event.state])
-  return { reporter, clock, records, events, states }
-}
+import { type ErrorScope, fingerprintOf } from '../../runtime/error-event.ts'
+import { faultScope } from '../../runtime/error-reporter.ts'
+import { FLUSH_MS, MINUTE_MS, away, forbidden, reporterWith, scope } from '../support/reporter.ts'
 
 describe('one condition', () => {
   it('is RAISED once, then ONGOING at most once a minute with all that was counted', async () => {
@@ -149,18 +104,19 @@ describe('one condition', () => {
 })
 
 describe('conditions', () => {
-  it('differ by connection, stream, sink, stage and failure, and by nothing else', () => {
+  it('differ by connection, vendor, stream, sink, stage and failure, and by nothing else', () => {
     const of = (change: Partial<ErrorScope>) =>
       fingerprintOf({ ...scope, ...change }, 'FETCH', 'NOT_FOUND')
-    expect(of({ runId: 'run-2', product: 'other', vendor: null })).toBe(of({}))
+    expect(of({ runId: 'run-2', product: 'other' })).toBe(of({}))
     const others = [
       of({ connection: 'b' }),
+      of({ vendor: 'cortex' }),
       of({ stream: null }),
       of({ sink: 's' }),
       fingerprintOf(scope, 'AUTH', 'NOT_FOUND'),
       fingerprintOf(scope, 'FETCH', 'BAD_REQUEST'),
     ]
-    expect(new Set([of({}), ...others]).size).toBe(6)
+    expect(new Set([of({}), ...others]).size).toBe(7)
     expect(of({})).toMatch(/^[0-9a-f]{32}$/)
   })
 
@@ -214,7 +170,94 @@ describe('a temporary failure', () => {
   })
 })
 
+describe('a disconnection', () => {
+  const forMinutes = ({ reporter, clock }: ReturnType<typeof reporterWith>, minutes: number) => {
+    for (let minute = 0; minute <= minutes; minute++) {
+      reporter.raise(away, scope)
+      clock.nowMs += MINUTE_MS
+    }
+  }
+
+  it('is over with the first success', async () => {
+    const made = reporterWith()
+    forMinutes(made, 15)
+    made.reporter.succeeded('other')
+    expect((await made.states()).at(-1)).toEqual(['TEMPORARY_DISCONNECTED', 'RAISED'])
+    made.reporter.succeeded('prisma')
+    expect((await made.states()).at(-1)).toEqual(['TEMPORARY_DISCONNECTED', 'CLEARED'])
+    expect(made.reporter.open().map((event) => event.error_type)).toEqual(['TEMPORARY_FAILURE'])
+  })
+
+  it('is measured from the start of this process, not from what one before it met', async () => {
+    const before = reporterWith()
+    before.reporter.raise(away, scope)
+    const clock = { nowMs: before.clock.nowMs + 24 * 60 * MINUTE_MS }
+    const nowMs = () => clock.nowMs
+    const { reporter } = reporterWith({ open: await before.events(), nowMs })
+    const types = () => reporter.open().map((event) => event.error_type)
+    reporter.raise(away, scope)
+    expect(types()).toEqual(['TEMPORARY_FAILURE'])
+    clock.nowMs += 15 * MINUTE_MS
+    reporter.raise(away, scope)
+    expect(types()).toContain('TEMPORARY_DISCONNECTED')
+  })
+})
+
+describe('texts of others', () => {
+  it('are cut, and lose what a store or Avro cannot take', async () => {
+    const { reporter, events } = reporterWith()
+    const odd = (length: number) => `a\0b\ud800${'x'.repeat(length)}`
+    const http = {
+      method: 'GET',
+      url: odd(9_000),
+      status: 500,
+      retryAfterMs: null,
+      requestId: odd(9_000),
+      vendorCode: odd(1),
+      vendorMessage: odd(9_000),
+      vendorExtra: null,
+    }
+    const violations = Array.from({ length: 50 }, () => odd(9_000))
+    const error = new PipelineError('BAD_REQUEST', 'FETCH', odd(1), { http, violations })
+    reporter.raise(error, scope, { topic: 't', partition: 0, offset: 0, key: odd(9_000) })
+    const [event] = await events()
+    expect(event).toMatchObject({ message: 'abx', http: { vendor_code: 'abx' } })
+    expect(event?.record?.key).toMatch(/^abx{1020}$/)
+    expect(event?.http?.vendor_message).toMatch(/^abx{996}$/)
+    expect(event?.http?.request_id).toHaveLength(998)
+    expect(event?.violations).toHaveLength(20)
+    expect(event?.violations[19]).toMatch(/^abx{296}$/)
+    // A pair that makes one character stays.
+    reporter.raise(new PipelineError('NOT_FOUND', 'FETCH', '\u{1f600}'), scope)
+    expect((await events()).at(-1)?.message).toBe('\u{1f600}')
+  })
+})
+
 describe('publishing', () => {
+  it('tries again to say that a condition is over when the queue was full', async () => {
+    let release = () => {}
+    const gate = new Promise<void>((resolve) => (release = resolve))
+    const sent: string[] = []
+    const { reporter } = reporterWith({
+      send: async (batch) => {
+        await gate
+        sent.push(...batch.map(({ value }) => String(value)))
+      },
+      encode: ({ state, stream }) => Buffer.from(`${state} ${stream}`),
+    })
+    for (let i = 0; i < 1_000; i++) reporter.raise(forbidden, { ...scope, stream: `s${i}` })
+    reporter.raise(forbidden, { ...scope, stream: 'late' })
+    reporter.clear({ stream: 's0' })
+    expect(reporter.open().map(({ stream }) => stream)).toContain('s0')
+    expect(reporter.open().map(({ stream }) => stream)).not.toContain('late')
+    release()
+    await reporter.flush(FLUSH_MS)
+    reporter.raise(forbidden, { ...scope, stream: 'late' })
+    reporter.clear({ stream: 's0' })
+    await reporter.flush(FLUSH_MS)
+    expect(sent.slice(1_000)).toEqual(['RAISED late', 'CLEARED s0'])
+  })
+
   it('keeps what could not be sent, in order, for the next one', async () => {
     const sent: string[] = []
     let broken = true

@@ -336,6 +336,18 @@ describe('the answer to run-end', () => {
     expect(named.reduce((sum, o) => sum + o.offset + 1, 0)).toBe(written)
   })
 
+  it('says that a partition is clean by itself, unless a unit of the run is a dead letter', () => {
+    const bench = new LifecycleBench()
+    bench.commit(bench.record(hostFacts(), Buffer.from('not json')))
+    bench.commitControl(bench.runEnd(runEndOf()))
+    expect(bench.clean).toEqual([])
+    bench.commit(bench.record(hostFacts(run2), host([A])))
+    bench.commitControl(bench.runEnd(runEndOf({ runId: RUN_2, verdict: 'FAILED' })))
+    expect(bench.clean).toEqual([])
+    bench.commitControl(bench.runEnd(runEndOf({ runId: RUN_2 })))
+    expect(bench.clean).toEqual([`0 ${RUN_2}`])
+  })
+
   it('drops seen marks of older runs only after a COMPLETE one, and keeps its own', () => {
     const bench = new LifecycleBench()
     bench.commit(bench.record(hostFacts(), host([A])))

@@ -232,6 +232,7 @@ describe('the end of a key', () => {
         return Buffer.alloc(0)
       },
       open: [],
+      readTail: async () => [],
       disconnectedAfterMs: DAY_MS,
       nowMs: () => nowMs,
       log: createLogger('test'),

@@ -37,8 +37,8 @@ export type LifecycleOptions = Rules & {
   readonly onDrift: (drift: Drift, day: string, facts: RawFacts) => void
   /** Told after the commit of the dead letter. `facts` null: the headers could not be read. */
   readonly onDeadLetter: (error: PipelineError, record: KafkaRecord, facts: RawFacts | null) => void
-  /** Told when every partition of this process answered a run without one dead letter. */
-  readonly onCleanRun: (end: RunEnd) => void
+  /** Told after the commit when this raw partition answered a run without one dead letter. */
+  readonly onCleanPartition: (end: RunEnd, partition: number) => void
   /** Told after each commit: what the status line counts. */
   readonly onCommit: (stats: CommitStats) => void
 }
@@ -50,7 +50,6 @@ export type CommitStats = {
 }
 
 export function createLifecycle(options: LifecycleOptions): Processor<LifecycleStore> {
-  const runs = new RunWatch(options.onCleanRun)
   const byStream = new Map(options.transformers.map((t) => [t.stream, t]))
   return {
     createStore: () => new LifecycleStore(),
@@ -72,7 +71,7 @@ export function createLifecycle(options: LifecycleOptions): Processor<LifecycleS
       return draft.step()
     },
     *control(store, record) {
-      yield answer(store, record, options, runs)
+      yield answer(store, record, options)
     },
   }
 }
@@ -202,39 +201,8 @@ function asPipelineError(error: unknown): PipelineError {
   })
 }
 
-const RUNS_WATCHED_MAX = 1_000
-
-/** Which partitions answered which run here; a run is clean when all did without a dead letter. */
-class RunWatch {
-  readonly #clean = new Map<string, Set<number>>()
-  readonly #onCleanRun: (end: RunEnd) => void
-
-  constructor(onCleanRun: (end: RunEnd) => void) {
-    this.#onCleanRun = onCleanRun
-  }
-
-  answered(end: RunEnd, partition: number, deadLettered: number): void {
-    // Items that are no units never came here; they are as bad as dead letters of ours.
-    const rejected = end.fetched - end.published - end.tooLarge
-    if (deadLettered > 0 || rejected > 0 || end.verdict === 'FAILED') return
-    const partitions = this.#clean.get(end.runId) ?? new Set()
-    partitions.add(partition)
-    this.#clean.set(end.runId, partitions)
-    const [oldest] = this.#clean.keys()
-    if (this.#clean.size > RUNS_WATCHED_MAX && oldest !== undefined) this.#clean.delete(oldest)
-    if (partitions.size < RAW_PARTITIONS) return
-    this.#clean.delete(end.runId)
-    this.#onCleanRun(end)
-  }
-}
-
 /** The tally of this partition, in the transaction that moves past the control record. */
-function answer(
-  store: LifecycleStore,
-  record: KafkaRecord,
-  options: LifecycleOptions,
-  runs: RunWatch,
-): Step {
+function answer(store: LifecycleStore, record: KafkaRecord, options: LifecycleOptions): Step {
   const draft = new Draft(store, record.offset)
   const end = runEndOf(record)
   if (end instanceof PipelineError) {
@@ -251,7 +219,10 @@ function answer(
     }
   }
   const { seen, deadLettered } = countUnits(store, stream, end.runId)
-  draft.afterCommit(() => runs.answered(end, record.partition, deadLettered))
+  // A run that failed may not have come to the bad unit.
+  if (deadLettered === 0 && end.verdict !== 'FAILED') {
+    draft.afterCommit(() => options.onCleanPartition(end, record.partition))
+  }
   return draft.step((written) => {
     const outputs = [...draft.writtenWith(written)].map(([partitionKey, offset]) => {
       const cut = partitionKey.lastIndexOf('/')

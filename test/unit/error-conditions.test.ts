@@ -1,0 +1,65 @@
+// Conditions that one process opens and another one sees the end of.
+import { describe, expect, it } from 'vitest'
+import type { ConnectorError } from '../../contracts/connector-error.ts'
+import { PipelineError } from '../../contracts/errors.ts'
+import { FLUSH_MS, reporterWith, scope } from '../support/reporter.ts'
+
+describe('conditions of several processes', () => {
+  const bad = new PipelineError('SCHEMA_VIOLATION', 'NORMALIZE', 'no id')
+  const pointer = { topic: 'raw', partition: 4, offset: 2, key: 'k' }
+  const ours = { connection: 'prisma', stages: ['NORMALIZE'] } as const
+
+  it('are cleared by whoever sees the end of them, after reading what is open', async () => {
+    const other = reporterWith()
+    other.reporter.raise(bad, scope, pointer)
+    const tail = [await other.events()]
+    const { reporter, clock, states } = reporterWith({ readTail: async () => tail.shift() ?? [] })
+    clock.nowMs += 1_000
+    reporter.clearEverywhere([{ ...ours, partition: 3 }])
+    expect(await states()).toEqual([])
+    reporter.clearEverywhere([{ ...ours, partition: 4 }])
+    expect(await states()).toEqual([['SCHEMA_VIOLATION', 'CLEARED']])
+    expect(reporter.open()).toEqual([])
+  })
+
+  it('are neither brought back by our own events nor kept when another has cleared', async () => {
+    const tail: ConnectorError[][] = []
+    const readTail = async () => tail.shift() ?? []
+    const { reporter, clock, events, states } = reporterWith({ readTail })
+    reporter.raise(bad, scope, pointer)
+    clock.nowMs += 1_000
+    reporter.clear(ours)
+    tail.push(await events())
+    reporter.clearEverywhere([{ connection: 'nobody' }])
+    await reporter.flush(FLUSH_MS)
+    expect(reporter.open()).toEqual([])
+    reporter.raise(bad, scope, pointer)
+    clock.nowMs += 1_000
+    const [raised] = reporter.open()
+    if (raised === undefined) throw new Error('nothing is open')
+    tail.push([{ ...raised, state: 'CLEARED', last_at: clock.nowMs }])
+    reporter.clearEverywhere([ours])
+    expect((await states()).map(([, state]) => state)).toEqual(['RAISED', 'CLEARED', 'RAISED'])
+    expect(reporter.open()).toEqual([])
+  })
+
+  it('raised while that is read are not cleared', async () => {
+    const made = reporterWith({
+      readTail: async () => {
+        made.clock.nowMs += 1
+        made.reporter.raise(bad, scope, pointer)
+        return []
+      },
+    })
+    made.reporter.clearEverywhere([ours])
+    expect(await made.states()).toEqual([['SCHEMA_VIOLATION', 'RAISED']])
+  })
+
+  it('are cleared as far as they are known when the topic cannot be read', async () => {
+    const readTail = () => Promise.reject(new Error('no broker'))
+    const { reporter, states } = reporterWith({ readTail })
+    reporter.raise(bad, scope, pointer)
+    reporter.clearEverywhere([{ ...ours, partition: 4 }])
+    expect((await states()).at(-1)).toEqual(['SCHEMA_VIOLATION', 'CLEARED'])
+  })
+})
