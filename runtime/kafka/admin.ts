@@ -106,13 +106,14 @@ async function applyTopics(
   }
   const problems: string[] = []
   const altered: string[] = []
-  for (const spec of wanted.filter(({ name }) => existing.has(name))) {
+  // Those just made too: somebody else may have made one in the same moment.
+  for (const spec of wanted) {
     const { length } = await cluster.partitions(spec.name)
     if (length !== spec.partitions) {
       const text = `${spec.name} has ${length} partitions, must have ${spec.partitions}`
       problems.push(`${text}: partition counts are never changed, since keys would move`)
     }
-    if (await alterTopic(admin, spec)) altered.push(spec.name)
+    if (existing.has(spec.name) && (await alterTopic(admin, spec))) altered.push(spec.name)
   }
   return { created: missing.map(({ name }) => name), altered, problems }
 }
