@@ -33,6 +33,8 @@ const DAY_MS = 86_400_000
 export const UNIT_BYTES_MAX = 8 * 1024 * 1024
 /** A record holds a unit plus key, headers and batch overhead. */
 const LARGE_MESSAGE = { 'max.message.bytes': String(UNIT_BYTES_MAX + 256 * 1024) }
+/** Whatever a topic of ours took, with the reason beside it: a letter that does not fit stops all. */
+const DEAD_LETTER = { 'max.message.bytes': String(UNIT_BYTES_MAX + 2 * 1024 * 1024) }
 const keep = (days: number) => ({
   'cleanup.policy': 'delete',
   'retention.ms': String(days * DAY_MS),
@@ -74,7 +76,7 @@ export const TOPICS: Readonly<Record<TopicName, TopicSpec>> = {
   dlq: {
     name: 'exposure.dlq',
     partitions: 3,
-    config: { ...keep(30), ...LARGE_MESSAGE },
+    config: { ...keep(30), ...DEAD_LETTER },
     schema: null,
   },
 }

@@ -1,10 +1,13 @@
 // Dead letters: a record that cannot be processed, byte for byte, with the reason in its headers.
+import type { Headers } from '../contracts/envelope.ts'
 import type { PipelineError } from '../contracts/errors.ts'
 import { partitionOf } from '../contracts/placement.ts'
 import type { KafkaRecord, OutRecord } from '../contracts/processing.ts'
 import { TOPICS, topicName } from '../contracts/topics.ts'
 
 const ERROR_BYTES_MAX = 1_000
+/** What the topic leaves beside the largest unit is twice this. */
+const KEY_AND_HEADERS_BYTES_MAX = 1024 * 1024
 
 /** What messages of drivers and proxies are known to carry. Ours hold no secret to begin with. */
 const SECRETS: readonly (readonly [RegExp, string])[] = [
@@ -14,8 +17,8 @@ const SECRETS: readonly (readonly [RegExp, string])[] = [
 ]
 
 /**
- * The record for `exposure.dlq`: same key, value and headers, plus `x-dlq-*`. `attempts` counts
- * how often the record was tried. A partition of -1 says that it never was on a topic.
+ * The record for `exposure.dlq`: same key, value and headers (when key and headers are at most
+ * 1 MiB), plus `x-dlq-*`. `attempts` counts how often the record was tried. A partition of -1 says that it never was on a topic.
  */
 export function deadLetter(
   prefix: string,
@@ -29,7 +32,7 @@ export function deadLetter(
     key: record.key,
     value: record.value,
     headers: {
-      ...record.headers,
+      ...keptHeaders(record),
       'x-dlq-reason': error.failure,
       'x-dlq-stage': error.stage,
       'x-dlq-error': describe(error),
@@ -39,6 +42,14 @@ export function deadLetter(
       'x-dlq-attempts': String(attempts),
     },
   }
+}
+
+/** The record's own headers; of those that would not fit only the count. */
+function keptHeaders({ key, headers }: Pick<KafkaRecord, 'key' | 'headers'>): Headers {
+  const texts = [key, ...Object.entries(headers).flat()]
+  const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0)
+  if (bytes <= KEY_AND_HEADERS_BYTES_MAX) return headers
+  return { 'x-dlq-headers-dropped': String(Object.keys(headers).length) }
 }
 
 /** Message and violations, at most 1 kB of UTF-8, nothing that looks like a secret. */

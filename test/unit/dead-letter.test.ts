@@ -44,6 +44,22 @@ describe('deadLetter', () => {
     expect(headersFor('a', ['name: is not string'])['x-dlq-error']).toBe('a; name: is not string')
   })
 
+  it('counts the headers instead of keeping them when they would not fit', () => {
+    const error = new PipelineError('SCHEMA_VIOLATION', 'NORMALIZE', 'no unit')
+    const with1 = (bytes: number) => {
+      const headers = { 'x-product': 'cortex-xdr', 'x-columns': 'é'.repeat(bytes / 2) }
+      return deadLetter('p.', { ...record, headers }, error, 1).headers
+    }
+    expect(with1(1_000_000)['x-columns']).toHaveLength(500_000)
+    expect(with1(1_000_000)).not.toHaveProperty('x-dlq-headers-dropped')
+    const dropped = with1(1024 * 1024)
+    expect(dropped).toMatchObject({
+      'x-dlq-headers-dropped': '2',
+      'x-dlq-offset': String(record.offset),
+    })
+    expect(JSON.stringify(dropped).length).toBeLessThan(1_000)
+  })
+
   it('masks what looks like a secret', () => {
     for (const text of [
       'cannot reach postgres://user:canary@host/db',
