@@ -109,10 +109,10 @@ export function createErrorReporter(options: ReporterOptions): ErrorReporter {
       raise(disconnected(error, options.disconnectedAfterMs), { ...scope, stream: null })
     }
   }
-  const clear = (filter: ClearFilter, untilMs = Infinity) => {
+  const clear = (filter: ClearFilter, among?: ReadonlySet<ConnectorError>) => {
     const nowMs = options.nowMs()
     for (const event of conditions.all()) {
-      if (event.last_at > untilMs || !matches(event, filter, nowMs)) continue
+      if (among?.has(event) === false || !matches(event, filter, nowMs)) continue
       conditions.put(clearedOf(event, nowMs))
     }
   }
@@ -120,13 +120,16 @@ export function createErrorReporter(options: ReporterOptions): ErrorReporter {
     while (toClear.length > 0) {
       const filters = toClear.splice(0)
       // What is raised while the topic is read is newer than what was seen to work.
-      const untilMs = options.nowMs()
+      const before = new Set(conditions.all())
       try {
-        for (const event of await options.readTail()) conditions.learn(event)
+        for (const event of await options.readTail()) {
+          conditions.learn(event)
+          before.add(event)
+        }
       } catch (error) {
         options.log.warn({ err: error }, 'what others have raised cannot be read now')
       }
-      for (const filter of filters) clear(filter, untilMs)
+      for (const filter of filters) clear(filter, before)
     }
     clearing = null
   }
