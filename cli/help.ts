@@ -27,8 +27,10 @@ Exit codes: 0 done, 1 failed (one sentence says why), 2 wrong call, 3 a run is n
 const DETAILS: Record<Command, string> = {
   start: `exposure start [--once] [--fresh] [--machines N] [--config FILE] [--data DIR]
 
-Starts what is not given by EXPOSURE_KAFKA_BROKERS, EXPOSURE_REGISTRY_URL or EXPOSURE_POSTGRES_URL,
-applies topics and schemas, runs all stages and prints one line per stream every few seconds.
+Starts what is given neither by exposure.yaml (kafka, registry, sinks) nor by
+EXPOSURE_KAFKA_BROKERS, EXPOSURE_REGISTRY_URL or EXPOSURE_POSTGRES_URL, applies topics
+and schemas, runs all stages and prints one line per stream every few seconds, and what is broken.
+A server that ends by itself ends the command, with exit code 1 and one sentence.
 Without connections in exposure.yaml it starts the simulator: one Prisma Cloud, two Cortex tenants.
 
   --once        one run of every stream, then a JSON summary as the last line of stdout.

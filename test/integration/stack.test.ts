@@ -208,7 +208,8 @@ describe('a server that ends by itself', () => {
   it('is told in one sentence with its log file', async () => {
     const dataDir = folder()
     const pidFile = join(dataDir, 'pid')
-    const script = `require('node:fs').writeFileSync(${JSON.stringify(pidFile)}, String(process.pid))
+    const script = `const { writeFileSync } = require('node:fs')
+      writeFileSync(${JSON.stringify(pidFile)}, String(process.pid))
       setInterval(() => {}, 1000)`
     const server = await startServer({
       name: 'The server',
