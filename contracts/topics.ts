@@ -33,7 +33,7 @@ const DAY_MS = 86_400_000
 export const UNIT_BYTES_MAX = 8 * 1024 * 1024
 /** A record holds a unit plus key, headers and batch overhead. */
 const LARGE_MESSAGE = { 'max.message.bytes': String(UNIT_BYTES_MAX + 256 * 1024) }
-/** Whatever a topic of ours took, with the reason beside it: a letter that does not fit stops all. */
+/** Whatever a raw topic took, with the reason beside it: a letter that does not fit stops all. */
 const DEAD_LETTER = { 'max.message.bytes': String(UNIT_BYTES_MAX + 2 * 1024 * 1024) }
 const keep = (days: number) => ({
   'cleanup.policy': 'delete',

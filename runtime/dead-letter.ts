@@ -17,8 +17,9 @@ const SECRETS: readonly (readonly [RegExp, string])[] = [
 ]
 
 /**
- * The record for `exposure.dlq`: same key, value and headers (when key and headers are at most
- * 1 MiB), plus `x-dlq-*`. `attempts` counts how often the record was tried. A partition of -1 says that it never was on a topic.
+ * The record for `exposure.dlq`: same key, value and headers (if key and headers are at most
+ * 1 MiB), plus `x-dlq-*`. `attempts` counts how often the record was tried. A partition of -1
+ * says that it never was on a topic.
  */
 export function deadLetter(
   prefix: string,
