@@ -9,6 +9,7 @@ import type { ConnectionConfig } from './connection-config.ts'
 import type { VendorConnector } from './connector.ts'
 import type { ErrorScope } from './error-event.ts'
 import { faultScope } from './error-reporter.ts'
+import { isFenced } from './kafka/errors.ts'
 import type { Metrics } from './metrics.ts'
 import {
   type RunSourceOptions,
@@ -32,6 +33,8 @@ export type ConnectionOptions = Omit<RunSourceOptions, 'counters'> & {
   /** True: every stream has one turn, then it is over. */
   readonly once: boolean
   readonly random: () => number
+  /** The first pause after Kafka failed; doubles up to 30 s. Default 1 s. */
+  readonly interruptedPauseMs?: number
 }
 
 const FAILED_PAUSE_MS = 30_000
@@ -39,6 +42,8 @@ const INTERRUPTED_PAUSE_MS = 1_000
 const INTERRUPTED_PAUSE_MS_MAX = 30_000
 /** With `once`, a run that Kafka interrupts this often in a row is given up. */
 const INTERRUPTIONS_MAX = 20
+const PUSHED_ASIDE =
+  'Run `exposure run producers` once per connection list. This process tries again at its next turn.'
 const ORDER = { assets: 0, both: 1, findings: 2 } as const
 
 /** The sources of a connection that are switched on, in the order in which they are pulled. */
@@ -163,13 +168,15 @@ class Turns<Config extends ConnectionConfig, Client> {
 
   async #checkpoints() {
     const { prefix, readToEnd, signal, log } = this.#options
-    let pauseMs = INTERRUPTED_PAUSE_MS
-    for (;;) {
+    const triesMax = this.#options.once ? INTERRUPTIONS_MAX : Infinity
+    let pauseMs = this.#options.interruptedPauseMs ?? INTERRUPTED_PAUSE_MS
+    for (let tries = 1; ; tries++) {
       try {
         return await loadCheckpoints(prefix, readToEnd)
       } catch (error) {
         if (error instanceof PipelineError && !error.retriable) throw error
         if (signal.aborted) return new Map<string, never>()
+        if (tries >= triesMax) throw error
         log.warn({ err: error }, 'the checkpoints cannot be read; trying again')
         await this.#pause(pauseMs)
         pauseMs = Math.min(pauseMs * 2, INTERRUPTED_PAUSE_MS_MAX)
@@ -182,7 +189,7 @@ class Turns<Config extends ConnectionConfig, Client> {
     const counters = this.#options.metrics.of(streamKey({ connection, stream: source.stream }))
     const options: RunSourceOptions = { ...this.#options, counters }
     this.#source = source
-    let pauseMs = INTERRUPTED_PAUSE_MS
+    let pauseMs = this.#options.interruptedPauseMs ?? INTERRUPTED_PAUSE_MS
     for (let interruptions = 0; ; interruptions++) {
       try {
         const { client, tenant } = await this.#connected()
@@ -193,6 +200,8 @@ class Turns<Config extends ConnectionConfig, Client> {
         return { connection, stream: source.stream, runId, verdict, error }
       } catch (error) {
         if (!(error instanceof RunInterrupted)) return this.#neverBegan(source, error)
+        if (isFenced(error) && !this.#options.signal.aborted)
+          return this.#pushedAside(source, error)
         if (this.#options.signal.aborted || interruptions >= interruptionsMax) {
           const message = `the run was interrupted: ${reasonOf(error)}`
           const cause = new PipelineError('TEMPORARY_FAILURE', 'PUBLISH_RAW', message, {
@@ -205,6 +214,24 @@ class Turns<Config extends ConnectionConfig, Client> {
         pauseMs = Math.min(pauseMs * 2, INTERRUPTED_PAUSE_MS_MAX)
       }
     }
+  }
+
+  /** Taking the stream back at once would only push the other aside, and so on without end. */
+  #pushedAside(source: Source<Client, unknown>, cause: RunInterrupted): TurnOutcome {
+    const { name: connection } = this.#config
+    const { stream } = source
+    const error = new PipelineError(
+      'CONFIGURATION',
+      'CONFIG',
+      'another process polls this connection',
+      { cause, subject: 'pushed aside', remediation: PUSHED_ASIDE },
+    )
+    this.#options.reporter.raise(error, faultScope(connection, source, error))
+    const counters = this.#options.metrics.of(streamKey({ connection, stream }))
+    counters.errors += 1
+    counters.state = 'waiting'
+    counters.verdict = 'FAILED'
+    return { connection, stream, runId: null, verdict: 'FAILED', error }
   }
 
   /**

@@ -255,10 +255,14 @@ class StreamRun<Client> {
     const { connection, source } = this.#task
     const stages: Stage[] = ['AUTH', 'FETCH']
     // What this very run has raised is still so.
-    if (!this.#clockBehind) stages.push('CONFIG')
     if (ended.rejected === 0) stages.push('PARSE')
     if (ended.tooLarge === 0) stages.push('PUBLISH_RAW')
     for (const stream of [source.stream, null]) reporter.clear({ connection, stream, stages })
+    // A process that was pushed aside may have raised one and be gone.
+    const configured = [source.stream, null].map((stream) => ({ connection, stream }))
+    if (!this.#clockBehind) {
+      reporter.clearEverywhere(configured.map((of) => ({ ...of, stages: ['CONFIG'] as const })))
+    }
     const missing = hold ?? (verdict === 'PARTIAL' ? reason : null)
     if (missing === null)
       reporter.clear({ connection, stream: source.stream, stages: ['SNAPSHOT'] })

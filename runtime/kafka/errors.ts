@@ -70,6 +70,10 @@ export const isStaleMetadata = (error: unknown): boolean =>
     'UNKNOWN_LEADER_EPOCH',
   ]) || factsOf(error).names.has('KafkaJSTopicMetadataNotLoaded')
 
+/** Somebody else has opened the transactional id since; or the broker gave the transaction up. */
+export const isFenced = (error: unknown): boolean =>
+  isOfType(error, ['INVALID_PRODUCER_EPOCH', 'PRODUCER_FENCED'])
+
 const UNREACHABLE_NAMES = [
   'KafkaJSConnectionError',
   'KafkaJSConnectionClosedError',

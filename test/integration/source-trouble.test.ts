@@ -1,7 +1,9 @@
-// A stream whose machine has a wrong clock, and a listing that is left half way.
+// A stream in trouble: a wrong clock, a second process, no checkpoints, a listing left half way.
 import { describe, expect, it } from 'vitest'
+import { PipelineError } from '../../contracts/errors.ts'
 import type { PullContext, PullEnd } from '../../contracts/ports.ts'
 import type { ConnectionConfig } from '../../runtime/connection-config.ts'
+import { createLogger } from '../../runtime/log.ts'
 import { createMetrics } from '../../runtime/metrics.ts'
 import { runConnection } from '../../runtime/run-connection.ts'
 import { RunInterrupted, runSource } from '../../runtime/run-source.ts'
@@ -11,8 +13,18 @@ import { openSourceWorld } from '../support/source-world.ts'
 const DAY_MS = 86_400_000
 const NOW_MS = 1_800_000_000_000
 
+const connectorOf = (source: ReturnType<typeof listSource>) => ({
+  vendor: 'prisma-cloud' as const,
+  sources: [source],
+  apiHost: () => '127.0.0.1',
+  connect: () => null,
+  resolveTenant: async () => TENANT,
+  check: async () => [],
+  close: async () => undefined,
+})
+
 describe('a clock that goes back', () => {
-  it('lets every run begin after all that was seen, and is told once until it is right', async () => {
+  it('lets runs begin after all that was seen, and is told once until it is right', async () => {
     const world = await openSourceWorld()
     const { options, told, reporter } = world.process()
     const runAt = async (atMs: number) => {
@@ -74,17 +86,8 @@ describe('a clock that goes back', () => {
         stop.abort()
       },
     })
-    const connector = {
-      vendor: 'prisma-cloud' as const,
-      sources: [source],
-      apiHost: () => '127.0.0.1',
-      connect: () => null,
-      resolveTenant: async () => TENANT,
-      check: async () => [],
-      close: async () => undefined,
-    }
     const config: ConnectionConfig = { name: CONNECTION, every: 200, jitter: 0, tenant: TENANT }
-    await runConnection(config, connector, {
+    await runConnection(config, connectorOf(source), {
       ...options,
       metrics: createMetrics(),
       once: false,
@@ -121,6 +124,72 @@ describe('a listing that is left half way', () => {
     const run = runSource({ ...taskOf({ chunks: [] }), source: closing }, options)
     await expect(run).rejects.toThrow(RunInterrupted)
     expect(closed).toBe(true)
+  })
+})
+
+describe('a second process that polls the connection', () => {
+  it('is told once by the first, which leaves the stream alone for its whole turn', async () => {
+    const world = await openSourceWorld()
+    const { options, told, reporter } = world.process()
+    const other = world.process()
+    const stop = new AbortController()
+    const pulls: number[] = []
+    const source = listSource({
+      chunks: listOf(1, 1, 1),
+      onPull: () => {
+        pulls.push(Date.now())
+        if (pulls.length === 2) stop.abort()
+      },
+      before: async (index) => {
+        if (pulls.length !== 1 || index !== 1) return
+        const second = await runSource(taskOf({ chunks: listOf(2) }), other.options)
+        expect(second.verdict).toBe('COMPLETE')
+      },
+    })
+    const everyMs = 2_000
+    const beganMs = Date.now()
+    const config: ConnectionConfig = { name: CONNECTION, every: everyMs, jitter: 0, tenant: TENANT }
+    await runConnection(config, connectorOf(source), {
+      ...options,
+      metrics: createMetrics(),
+      once: false,
+      random: () => 0,
+      interruptedPauseMs: 0,
+      signal: stop.signal,
+    })
+    expect((pulls[1] ?? 0) - beganMs).toBeGreaterThanOrEqual(everyMs)
+    await reporter.flush(5_000)
+    // Its next turn was undisturbed.
+    expect(told.map(({ state, message, stream }) => [state, message, stream])).toEqual([
+      ['RAISED', 'another process polls this connection', 'compute.hosts'],
+      ['CLEARED', 'another process polls this connection', 'compute.hosts'],
+    ])
+  })
+})
+
+describe('a single turn', () => {
+  it('gives up when the checkpoints cannot be read, after a bounded number of tries', async () => {
+    const world = await openSourceWorld()
+    const { options } = world.process()
+    let reads = 0
+    const outcomes = await runConnection(
+      { name: CONNECTION, every: 1_000, jitter: 0 },
+      connectorOf(listSource({ chunks: listOf(1) })),
+      {
+        ...options,
+        log: createLogger('test').child({}, { level: 'silent' }),
+        readToEnd: () => {
+          reads += 1
+          return Promise.reject(new PipelineError('TEMPORARY_FAILURE', 'FETCH', 'no broker'))
+        },
+        metrics: createMetrics(),
+        once: true,
+        random: () => 0,
+        interruptedPauseMs: 0,
+      },
+    )
+    expect(outcomes).toMatchObject([{ verdict: 'FAILED', error: { message: 'no broker' } }])
+    expect(reads).toBe(20)
   })
 })
 
