@@ -99,7 +99,7 @@ class Turns<Config extends ConnectionConfig, Client> {
 
   async once(): Promise<TurnOutcome[]> {
     const outcomes: TurnOutcome[] = []
-    const sources = enabledSources(this.#config, this.#connector.sources)
+    const sources = this.#sources()
     await this.#takeOver(sources)
     for (const source of sources) {
       if (this.#options.signal.aborted) break
@@ -108,8 +108,17 @@ class Turns<Config extends ConnectionConfig, Client> {
     return outcomes
   }
 
-  async forever(): Promise<TurnOutcome[]> {
+  /** Each has its counters from now on: a stream that waits for its turn is shown too. */
+  #sources(): Source<Client, unknown>[] {
     const sources = enabledSources(this.#config, this.#connector.sources)
+    for (const { stream } of sources) {
+      this.#options.metrics.of(streamKey({ connection: this.#config.name, stream }))
+    }
+    return sources
+  }
+
+  async forever(): Promise<TurnOutcome[]> {
+    const sources = this.#sources()
     await this.#takeOver(sources)
     const dueMs = await this.#firstTurns(sources)
     const failures = new Map<string, number>()
