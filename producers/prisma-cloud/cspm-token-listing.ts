@@ -170,7 +170,9 @@ class TokenRun<Checkpoint> {
       for (;;) {
         const next = await elements.next()
         if (next.done === true) {
-          place.total = next.value.total ?? place.total
+          const { total, count } = next.value
+          // An empty page in the middle may declare nothing: what was declared before it stands.
+          if (total !== null && (count > 0 || place.total === null)) place.total = total
           return next.value
         }
         const { element, attempt, fetchedAtMs } = next.value

@@ -157,6 +157,14 @@ describe('the search of configurations', () => {
     expect(end.reason).toContain('10 items listed, 40 declared')
   })
 
+  it('is PARTIAL when an empty page in the middle declares that there is nothing', async () => {
+    const first = { totalRows: 40, items: items(10), nextPageToken: 'p10' }
+    const empty = { totalRows: 0, items: [] }
+    const { client } = await vendor((body) => (body['pageToken'] === undefined ? first : empty))
+    const { end } = await pullAll(cspmConfig, client)
+    expect(end).toMatchObject({ verdict: 'PARTIAL', declared: 40 })
+  })
+
   it('is PARTIAL when fewer come than declared, DRIFTED when hardly fewer', async () => {
     const fewer = await vendor(() => ({ totalRows: 12, items: items(10) }))
     expect((await pullAll(cspmConfig, fewer.client)).end.verdict).toBe('PARTIAL')
