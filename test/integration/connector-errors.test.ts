@@ -148,7 +148,7 @@ async function proveRow(product: Product, vendor: Vendor, row: Row): Promise<voi
   const remediation = row.remediation ?? FAILURES[row.type].remediation
   simulator.faults.set(...PROVOKE[vendor][row.type])
   const bad = await product.once()
-  expect({ code: bad.code, runs: bad.summary?.runs.length }).toEqual({
+  expect({ code: bad.code, runs: bad.summary?.runs.length }, bad.stderr).toEqual({
     code: row.code,
     runs: 1,
   })
