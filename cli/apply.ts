@@ -8,7 +8,7 @@ import { openRegistry } from '../runtime/registry.ts'
 import { parse } from './command.ts'
 import { loadConfig } from './config.ts'
 
-const REGISTRY_TIMEOUT_MS = 15_000
+const REGISTRY_TIMEOUT_MS = 30_000
 
 export async function applyTopics(args: readonly string[]): Promise<number> {
   const { values } = parse(args, { config: { type: 'string' } })

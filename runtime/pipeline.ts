@@ -16,7 +16,7 @@ import { openRegistry } from './registry.ts'
 /** The version of this build, as events and logs name it. */
 export const VERSION: string = packageJson.version
 const FLUSH_TIMEOUT_MS = 5_000
-const REGISTRY_TIMEOUT_MS = 10_000
+const REGISTRY_TIMEOUT_MS = 30_000
 
 export type Pipeline = {
   readonly settings: KafkaSettings
