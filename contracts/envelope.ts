@@ -133,7 +133,7 @@ const rawFactsSchema = z
 /** The facts of a raw record. @throws ZodError naming every header that is missing or wrong. */
 export const parseRawFacts = (headers: Headers): RawFacts => rawFactsSchema.parse(headers)
 
-/** `run-end`, `release`, or null for a record of data. */
+/** `run-end`, `release`, `remove`, or null for a record of data. */
 export const controlOf = (headers: Headers): string | null => headers['x-control'] ?? null
 
 const runEndSchema = z.object({
@@ -174,3 +174,61 @@ export function encodeRunEnd(end: RunEnd): { key: string; value: Buffer; headers
 /** @throws ZodError or SyntaxError when the value is not a run-end record. */
 export const parseRunEnd = (value: Buffer): RunEnd =>
   runEndSchema.parse(JSON.parse(value.toString()))
+
+/**
+ * An operator's order to the lifecycle of one connection, written to every raw partition of its
+ * vendor. RELEASE closes what the named run would have closed but for the fuse; REMOVE ends the
+ * connection: what it alone showed is closed, or with `keep` left as it is and forgotten.
+ */
+export type Order = {
+  readonly orderId: string
+  readonly connection: string
+  readonly vendor: VendorId
+  readonly tenant: string
+  readonly orderedAtMs: number
+} & (
+  | {
+      readonly control: 'release'
+      readonly product: string
+      readonly stream: string
+      readonly runId: string
+    }
+  | { readonly control: 'remove'; readonly keep: boolean }
+)
+
+const orderFacts = {
+  orderId: z.string().min(1),
+  connection: z.string().min(1),
+  vendor,
+  tenant: z.string().min(1),
+  orderedAtMs: z.number(),
+}
+const orderSchema = z.discriminatedUnion('control', [
+  z.object({
+    ...orderFacts,
+    control: z.literal('release'),
+    product: z.string().min(1),
+    stream: z.string().min(1),
+    runId: z.string().min(1),
+  }),
+  z.object({ ...orderFacts, control: z.literal('remove'), keep: z.boolean() }),
+])
+
+/** Key, value and headers of an order. */
+export function encodeOrder(order: Order): { key: string; value: Buffer; headers: Headers } {
+  const headers = {
+    'content-type': 'application/json',
+    'x-control': order.control,
+    'x-connection': order.connection,
+    'x-fetched-at': String(order.orderedAtMs),
+  }
+  const stream = order.control === 'release' ? order.stream : EVERY_STREAM
+  const key = streamKey({ connection: order.connection, stream })
+  return { key, value: Buffer.from(JSON.stringify(order)), headers }
+}
+
+/** Stands for the stream where an order, and what answers it, is of a whole connection. */
+export const EVERY_STREAM = '*'
+
+/** @throws ZodError or SyntaxError when the value is not an order. */
+export const parseOrder = (value: Buffer): Order => orderSchema.parse(JSON.parse(value.toString()))

@@ -18,6 +18,8 @@ const runPhase = enumeration('RunPhase', 'What this record says of the run.', [
   'FETCHED',
   'TALLY',
   'FINISHED',
+  'RELEASED',
+  'REMOVED',
 ])
 const runKind = enumeration('RunKind', 'A complete listing, or only what changed.', [
   'UNKNOWN',
@@ -43,11 +45,22 @@ const tally = record('Tally', "One raw partition's answer to the run-end record.
   units_seen: [long(), 'Units of the run met in this partition.'],
   dead_lettered: [long(), 'Of these, units that went to the dead-letter topic.'],
   closed: [long(), 'Entities closed by this run.'],
-  held: [long(), 'Closures held back.'],
+  held: [long(), 'Entities whose closure is held back.'],
   outputs: [
     list(outputOffset),
     'Highest offset this partition has written so far, per output partition: a store that has passed them holds the run.',
   ],
+  hold: [optional(text()), 'Why this partition holds closures back; null when it does not.'],
+  purged: [withDefault(long(), 0), 'Entities closed long ago and now forgotten: tombstones.'],
+})
+
+const totals = record('Totals', 'The tallies of all raw partitions, added up.', {
+  units_seen: [long(), 'Units of the run met.'],
+  dead_lettered: [long(), 'Of these, units that went to the dead-letter topic.'],
+  closed: [long(), 'Entities closed by this run.'],
+  held: [long(), 'Entities whose closure is held back.'],
+  purged: [long(), 'Entities closed long ago and now forgotten.'],
+  duration_ms: [long(), 'From the start of the run to its last tally, in ms.'],
 })
 
 export const run = record('Run', 'One step of one run. Key = connection|stream.', {
@@ -60,7 +73,7 @@ export const run = record('Run', 'One step of one run. Key = connection|stream.'
   scope: [text(), 'Hash of connection, stream and the filters in force, 16 hex.'],
   phase: [
     withDefault(runPhase, 'UNKNOWN'),
-    'STARTED and FETCHED by the producer, TALLY by the transformer of each raw partition.',
+    'STARTED and FETCHED by the producer; TALLY by the transformer of each raw partition, FINISHED when all have answered. RELEASED and REMOVED: the answer of a raw partition to an order of the operator.',
   ],
   kind: [withDefault(runKind, 'UNKNOWN'), 'Kind.'],
   verdict: [withDefault(verdict, 'UNKNOWN'), 'UNKNOWN while it runs.'],
@@ -74,7 +87,8 @@ export const run = record('Run', 'One step of one run. Key = connection|stream.'
   published: [withDefault(long(), 0), 'Units published.'],
   too_large: [withDefault(long(), 0), 'Units too large to publish.'],
   hold: [optional(text()), 'Why closures of this run are held; null when they are not.'],
-  tally: [optional(tally), 'For phase TALLY.'],
+  tally: [optional(tally), 'For phases TALLY, RELEASED and REMOVED.'],
+  totals: [optional(totals), 'For phase FINISHED.'],
 })
 
 export type Run = z.infer<typeof run>

@@ -9,6 +9,7 @@ export type TopicName =
   | 'rawCortex'
   | 'statePrismaCloud'
   | 'stateCortex'
+  | 'stateRuns'
   | 'assets'
   | 'findings'
   | 'vulnerabilities'
@@ -56,6 +57,7 @@ export const TOPICS: Readonly<Record<TopicName, TopicSpec>> = {
   rawCortex: raw('raw.cortex'),
   statePrismaCloud: state('exposure.state.prisma-cloud'),
   stateCortex: state('exposure.state.cortex'),
+  stateRuns: { name: 'exposure.state.runs', partitions: 3, config: COMPACT, schema: null },
   assets: { name: 'exposure.assets', partitions: 6, config: COMPACT_WEEK, schema: 'Asset' },
   findings: { name: 'exposure.findings', partitions: 6, config: COMPACT_WEEK, schema: 'Finding' },
   vulnerabilities: {

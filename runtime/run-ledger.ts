@@ -107,6 +107,7 @@ export function runLedgerRecord(
     too_large: run.tooLarge,
     hold,
     tally: null,
+    totals: null,
   }
   return {
     topic: topicName(prefix, 'runs'),

@@ -187,6 +187,8 @@ export const CONNECTOR_ERROR: Table<ConnectorError> = {
 const PHASE_RANK: Readonly<Record<Run['phase'], number>> = {
   UNKNOWN: 0,
   TALLY: 0,
+  RELEASED: 0,
+  REMOVED: 0,
   STARTED: 1,
   FETCHED: 2,
   FINISHED: 3,

@@ -197,6 +197,8 @@ describe('writing', () => {
             closed: 2,
             held: 0,
             outputs: [{ topic: 'exposure.findings', partition: 0, offset: 4 }],
+            hold: null,
+            purged: 0,
           },
         }),
       )

@@ -144,7 +144,16 @@ describe('codecs', () => {
     const asset = assetEvent('ast_1')
     const error = errorEvent('e1', 'f1')
     const run = runEvent('r1', {
-      tally: { partition: 1, units_seen: 2, dead_lettered: 0, closed: 1, held: 0, outputs: [] },
+      tally: {
+        partition: 1,
+        units_seen: 2,
+        dead_lettered: 0,
+        closed: 1,
+        held: 0,
+        outputs: [],
+        hold: null,
+        purged: 0,
+      },
     })
     const wire = codecs.encode('findings', finding)
     expect(wire.subarray(0, 5)).toEqual(

@@ -214,5 +214,6 @@ export const runEvent = (runId: string, more: Partial<Run> = {}): Run => ({
   too_large: 0,
   hold: null,
   tally: null,
+  totals: null,
   ...more,
 })

@@ -239,6 +239,8 @@ function answer(store: LifecycleStore, record: KafkaRecord, options: LifecycleOp
       closed: 0,
       held: 0,
       outputs,
+      hold: null,
+      purged: 0,
     }
     return [runRecord(end, record, tally, options)]
   })
@@ -300,6 +302,7 @@ function runRecord(
     too_large: end.tooLarge,
     hold: end.hold,
     tally,
+    totals: null,
   }
   return {
     topic: topicName(options.prefix, 'runs'),
