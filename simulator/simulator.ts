@@ -14,6 +14,7 @@ import type { Overlap } from './cspm-truth.ts'
 import { MACHINES_MAX, createEstate, uuid } from './estate.ts'
 import { STEPS_MAX, evolve } from './evolve.ts'
 import { type FaultControl, createFaults } from './faults.ts'
+import { type History, createHistory } from './history.ts'
 import { readPageFiles } from './page-files.ts'
 import type { CspmBehaviour } from './prisma-cloud/cspm-behaviour.ts'
 import { createPrismaSite } from './prisma-cloud/site.ts'
@@ -46,6 +47,10 @@ export type SimulatorOptions = {
   readonly cortexKeysEndMs?: number
   /** PENDING answers before an XQL result. Default 2. */
   readonly xqlPendingPolls?: number
+  /**
+   * True: it remembers when each entity was there. Default false: every step then costs a truth.
+   */
+  readonly history?: boolean
   /** Field names of Cortex assets. Default `live`. */
   readonly assetDialect?: AssetDialect
   /** How CSPM answers where that is not known. */
@@ -79,6 +84,8 @@ export type Simulator = {
   readonly controlUrl: string
   /** `overlap` as configured: whether CSPM's download repeats what Compute shows. */
   readonly truth: (overlap?: Overlap) => Truth
+  /** Null unless the option is set. */
+  readonly history: () => History | null
   readonly faults: FaultControl
   /** Moves the estate on by `steps` hours, 1 by default; returns its step. */
   readonly evolve: (steps?: number) => number
@@ -106,23 +113,30 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
   const sites = createSites(options, world, keys)
   const counters = sites.map((site) => createCounter(site.vendor, site.tenant))
   const ports = [options.prismaPort ?? 0, ...(options.cortexPorts ?? [0, 0])]
+  const clock = options.clock ?? Date.now
+  const truth = (overlap?: Overlap) =>
+    shownTruth(
+      truthOf(estate, tenants, new Set(files.keys()), overlap, findingsOf(options)),
+      options,
+    )
+  const keeper = options.history === true ? createHistory() : null
+  keeper?.note(truth(), clock())
   const actions = {
-    truth: (overlap?: Overlap) =>
-      shownTruth(
-        truthOf(estate, tenants, new Set(files.keys()), overlap, findingsOf(options)),
-        options,
-      ),
+    truth,
+    history: () => keeper?.history() ?? null,
     faults,
     evolve: (steps: number = 1) => {
       if (!Number.isInteger(steps) || steps < 1 || steps > STEPS_MAX) {
         throw new RangeError(`steps must be 1 to ${STEPS_MAX}`)
       }
-      for (let i = 0; i < steps; i++) estate = evolve(estate)
+      for (let i = 0; i < steps; i++) {
+        estate = evolve(estate)
+        keeper?.note(truth(), clock())
+      }
       return estate.step
     },
     stats: () => ({ sites: counters.map((counter) => counter.stats) }),
   } satisfies ControlActions
-  const clock = options.clock ?? Date.now
   const started: RunningSite[] = []
   const start = async (begin: Promise<RunningSite>) => {
     const site = await begin

@@ -2,7 +2,8 @@
 import { describe, expect, it } from 'vitest'
 import type { Run } from '../../contracts/run.ts'
 import { startProduct } from '../support/product.ts'
-import { expectStoreIsTruth, expectedAsset, vendorOf } from '../support/truth.ts'
+import { expectStoreIsTruth } from '../support/truth.ts'
+import { expectedAsset, vendorOf } from '../support/truth-keys.ts'
 
 describe('exposure start --once', () => {
   it(
