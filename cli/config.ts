@@ -6,7 +6,7 @@ import { cortexConnection } from '../producers/cortex/config.ts'
 import { prismaCloudConnection } from '../producers/prisma-cloud/config.ts'
 import { PipelineError } from '../contracts/errors.ts'
 import { configFile, kafkaConfig, readConfig, registryConfig } from '../runtime/config.ts'
-import { duration } from '../runtime/connection-config.ts'
+import { duration, longDuration } from '../runtime/connection-config.ts'
 import { postgresConfig } from '../sinks/postgres/config.ts'
 
 /** Names that stand more than once in a list of which nothing else is known. */
@@ -28,6 +28,16 @@ const connections = z
       `names are unique; used more than once: ${repeatedNames(input).join(', ')}`,
   })
 
+/** When what a listing shows no more is closed, held back and forgotten. */
+const lifecycle = z.strictObject({
+  /** So many whole listings in a row must lack a unit before it is closed. */
+  closeAfterRuns: z.int().min(1).max(100).default(1),
+  /** What was closed so long ago, in ms, is forgotten: a tombstone follows. */
+  purgeAfter: longDuration.default(90 * 86_400_000),
+  /** A run that lacks more than this many percent of the units before closes nothing by itself. */
+  fuse: z.int().min(1).max(100).default(30),
+})
+
 export const exposureConfig = z.strictObject({
   kafka: kafkaConfig,
   registry: registryConfig,
@@ -35,6 +45,7 @@ export const exposureConfig = z.strictObject({
   sinks: z.strictObject({ postgres: postgresConfig.optional() }).default({}),
   /** A temporary failure that lasts this long without one success is a disconnection. */
   disconnectedAfter: duration.default(15 * 60_000),
+  lifecycle: lifecycle.prefault({}),
 })
 
 export type ExposureConfig = z.infer<typeof exposureConfig>

@@ -7,18 +7,32 @@ import type { TransportOptions } from './http-transport.ts'
 
 const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 const DURATION = /^(\d{1,6})(s|m|h|d)$/
-const DURATION_MS_MAX = 30 * UNIT_MS.d
 const HOUR_MS = UNIT_MS.h
 
+/** As written, and back: a definition is kept on Kafka in the form of exposure.yaml. */
+const durationUpTo = (daysMax: number) =>
+  z.codec(
+    z.string().regex(DURATION, 'must be a number and a unit: 30s, 15m, 6h or 1d'),
+    z
+      .number()
+      .min(UNIT_MS.s, `must be between 1s and ${daysMax}d`)
+      .max(daysMax * UNIT_MS.d, `must be between 1s and ${daysMax}d`),
+    {
+      decode: (text) => {
+        const [, count = '0', unit = 's'] = DURATION.exec(text) ?? []
+        return Number(count) * UNIT_MS[unit as keyof typeof UNIT_MS]
+      },
+      encode: (ms) => {
+        const unit = (['d', 'h', 'm'] as const).find((name) => ms % UNIT_MS[name] === 0) ?? 's'
+        return `${Math.round(ms / UNIT_MS[unit])}${unit}`
+      },
+    },
+  )
+
 /** `30s`, `15m`, `6h` or `1d`; parsed to ms, 1 s to 30 d. */
-export const duration = z
-  .string()
-  .regex(DURATION, 'must be a number and a unit: 30s, 15m, 6h or 1d')
-  .transform((text) => {
-    const [, count = '0', unit = 's'] = DURATION.exec(text) ?? []
-    return Number(count) * UNIT_MS[unit as keyof typeof UNIT_MS]
-  })
-  .refine((ms) => ms >= UNIT_MS.s && ms <= DURATION_MS_MAX, 'must be between 1s and 30d')
+export const duration = durationUpTo(30)
+/** As `duration`, 1 s to 3650 d. */
+export const longDuration = durationUpTo(3_650)
 
 const NO_CREDENTIALS = 'must not contain user or password: give them as references'
 
@@ -49,6 +63,10 @@ const proxySettings = z.strictObject({
   password: secretReference.optional(),
 })
 
+/** A URL as pasted, put into the form that is used; that form is pasted again as it is. */
+export const pastedUrlAs = (form: (text: string) => string) =>
+  z.codec(pastedUrl, z.string(), { decode: form, encode: (url) => url })
+
 /** The common fields, to be spread into a vendor's strict object, which names its own streams. */
 export const commonConnection = {
   /** Unique; part of keys, groups and transactional ids. */
@@ -63,6 +81,8 @@ export const commonConnection = {
   /** PEM file of authorities to trust besides the usual ones. */
   caFile: z.string().min(1).optional(),
   paused: z.boolean().optional(),
+  /** Without a whole listing for so long, in ms, a stream is stale. Default 3 x `every`. */
+  staleAfter: duration.optional(),
 }
 
 /** Settings per stream; a stream that the vendor does not have is an error that names it. */
@@ -87,6 +107,8 @@ export type ConnectionConfig = {
   /** Percent of `every`. */
   readonly jitter: number
   readonly paused?: boolean | undefined
+  /** In ms; default 3 x the stream's `every`, at least 1 h. */
+  readonly staleAfter?: number | undefined
   readonly streams?: Readonly<Record<string, StreamSettings | undefined>> | undefined
 }
 

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import {
   commonConnection,
   duration,
-  pastedUrl,
+  pastedUrlAs,
   streamsOf,
   withScheme,
 } from '../../runtime/connection-config.ts'
@@ -31,7 +31,7 @@ export const cortexConnection = z.strictObject({
   ...commonConnection,
   type: z.literal('cortex'),
   /** Address of the tenant, with or without `api-`, also the console's. */
-  url: pastedUrl.transform(cortexUrlOf),
+  url: pastedUrlAs(cortexUrlOf),
   apiKey: secretReference,
   /** The number in the ID column of the key table, or a reference to it. */
   apiKeyId: z.union([z.int().min(0), z.string().regex(/^\d{1,18}$/), secretReference], {

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import {
   commonConnection,
-  pastedUrl,
+  pastedUrlAs,
   streamsOf,
   withScheme,
 } from '../../runtime/connection-config.ts'
@@ -43,11 +43,11 @@ const connection = z.strictObject({
    * API or console address of the stack; the console's `app` becomes `api`. Absent: there is no
    * CSPM but only a Compute console of one's own, at `computeUrl`.
    */
-  url: pastedUrl.transform(cspmUrlOf).optional(),
+  url: pastedUrlAs(cspmUrlOf).optional(),
   accessKeyId: secretReference,
   secretKey: secretReference,
   /** Path to Console of Compute; default: as the tenant itself says. */
-  computeUrl: pastedUrl.transform(baseUrlOf).optional(),
+  computeUrl: pastedUrlAs(baseUrlOf).optional(),
   compute: computeSettings.prefault({}),
   /** Version in the paths of Compute. Default v1: the console's newest. */
   computeVersion: z
