@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { z } from 'zod'
 import { type Answer, deliver, json } from './delivery.ts'
 import type { Fault, FaultControl } from './faults.ts'
+import type { History } from './history.ts'
 import { PROVOKE, type Provoked } from './provoke.ts'
 import { type RunningSite, listen, readBody } from './site.ts'
 import type { SiteStats } from './stats.ts'
@@ -10,6 +11,7 @@ import type { Truth } from './truth.ts'
 
 export type ControlActions = {
   readonly truth: () => Truth
+  readonly history: () => History | null
   readonly faults: FaultControl
   readonly evolve: (steps?: number) => number
   readonly stats: () => { readonly sites: readonly SiteStats[] }
@@ -22,8 +24,8 @@ const provokeBody = z.strictObject({
 })
 
 /**
- * `GET /truth`, `GET /stats`, `GET /faults`, `POST /faults` (a fault, a list of them, or
- * `{vendor, provoke}`), `DELETE /faults`, `POST /evolve` (`{steps}`).
+ * `GET /truth`, `GET /history` (null unless kept), `GET /stats`, `GET /faults`, `POST /faults` (a
+ * fault, a list of them, or `{vendor, provoke}`), `DELETE /faults`, `POST /evolve` (`{steps}`).
  */
 export function startControl(port: number, actions: ControlActions): Promise<RunningSite> {
   return listen(port, async (request: IncomingMessage, response: ServerResponse) => {
@@ -40,6 +42,8 @@ function answerOf(route: string, body: Buffer, actions: ControlActions): Answer 
     switch (route) {
       case 'GET /truth':
         return json(200, actions.truth())
+      case 'GET /history':
+        return json(200, actions.history())
       case 'GET /stats':
         return json(200, actions.stats())
       case 'GET /faults':
