@@ -31,7 +31,7 @@ const connections = z
 /** When what a listing shows no more is closed, held back and forgotten. */
 const lifecycle = z.strictObject({
   /** So many whole listings in a row must lack a unit before it is closed. */
-  closeAfterRuns: z.int().min(1).max(100).default(1),
+  closeAfterRuns: z.int().min(1).max(10).default(1),
   /** What was closed so long ago, in ms, is forgotten: a tombstone follows. */
   purgeAfter: longDuration.default(90 * 86_400_000),
   /** A run that lacks more than this many percent of the units before closes nothing by itself. */

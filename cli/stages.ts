@@ -3,6 +3,7 @@ import { runProducers } from '../producers/main.ts'
 import type { Pipeline } from '../runtime/pipeline.ts'
 import type { TurnOutcome } from '../runtime/run-connection.ts'
 import { startSinks } from '../sinks/main.ts'
+import { type ClosingRules, CLOSING_DEFAULTS } from '../transformers/lifecycle/listings.ts'
 import { startTransformers } from '../transformers/main.ts'
 import type { ExposureConfig } from './config.ts'
 
@@ -19,13 +20,15 @@ export type RunningStages = {
 
 export async function startStages(
   pipeline: Pipeline,
-  config: Pick<ExposureConfig, 'connections' | 'sinks'>,
+  config: Pick<ExposureConfig, 'connections' | 'sinks' | 'lifecycle'>,
   stages: readonly StageName[],
   options: { readonly once: boolean; readonly signal: AbortSignal },
 ): Promise<RunningStages> {
   const own = new AbortController()
   const signal = AbortSignal.any([options.signal, own.signal])
-  const transformers = stages.includes('transformers') ? startTransformers(pipeline) : null
+  const transformers = stages.includes('transformers')
+    ? startTransformers(pipeline, closingRules(config.lifecycle))
+    : null
   const sinks = stages.includes('sinks') ? await startSinks(pipeline, config.sinks) : null
   const producers = stages.includes('producers')
     ? runProducers(pipeline, config.connections, { once: options.once, signal })
@@ -41,3 +44,15 @@ export async function startStages(
   }
   return { producers, stopTransformers, stop }
 }
+
+/** The settings of exposure.yaml as the lifecycle takes them. */
+export const closingRules = ({
+  closeAfterRuns,
+  purgeAfter,
+  fuse,
+}: ExposureConfig['lifecycle']): ClosingRules => ({
+  ...CLOSING_DEFAULTS,
+  closeAfterRuns,
+  purgeAfterMs: purgeAfter,
+  fuseShare: fuse / 100,
+})

@@ -7,6 +7,7 @@ import { RAW_TOPIC, STATE_TOPIC, VENDORS, type VendorId, topicName } from '../co
 import { deadLetter } from '../runtime/dead-letter.ts'
 import { type RunningProcessor, runProcessor } from '../runtime/kafka/processor.ts'
 import type { Pipeline } from '../runtime/pipeline.ts'
+import type { ClosingRules } from './lifecycle/listings.ts'
 import { createLifecycle } from './lifecycle/processor.ts'
 import { MAPPING_VERSION } from './mapping-version.ts'
 import { TRANSFORMERS } from './transformers.ts'
@@ -23,8 +24,8 @@ export const transformerGroup = (prefix: string, vendor: VendorId): string =>
   `${prefix}transformer.${vendor}`
 
 /** One consumer group per vendor; instances share its partitions. */
-export function startTransformers(pipeline: Pipeline): RunningTransformers {
-  const running = VENDORS.map((vendor) => startVendor(pipeline, vendor))
+export function startTransformers(pipeline: Pipeline, closing: ClosingRules): RunningTransformers {
+  const running = VENDORS.map((vendor) => startVendor(pipeline, vendor, closing))
   return {
     stop: async () => {
       await Promise.all(running.map((processor) => processor.stop()))
@@ -32,12 +33,17 @@ export function startTransformers(pipeline: Pipeline): RunningTransformers {
   }
 }
 
-function startVendor(pipeline: Pipeline, vendor: VendorId): RunningProcessor {
+function startVendor(
+  pipeline: Pipeline,
+  vendor: VendorId,
+  closing: ClosingRules,
+): RunningProcessor {
   const { prefix, codecs, reporter, metrics, log, settings } = pipeline
   const scope = { connection: null, vendor, product: null, stream: null, sink: null, runId: null }
   const processor = createLifecycle({
     prefix,
     mappingVersion: MAPPING_VERSION,
+    closing,
     transformers: TRANSFORMERS.filter((transformer) => transformer.vendor === vendor),
     encode: {
       asset: (value) => codecs.encode('assets', value),

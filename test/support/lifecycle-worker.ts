@@ -4,6 +4,7 @@ import { deadLetter } from '../../runtime/dead-letter.ts'
 import { runProcessor } from '../../runtime/kafka/processor.ts'
 import type { KafkaSettings } from '../../runtime/kafka/types.ts'
 import { createLogger } from '../../runtime/log.ts'
+import { CLOSING_DEFAULTS } from '../../transformers/lifecycle/listings.ts'
 import { createLifecycle } from '../../transformers/lifecycle/processor.ts'
 import { TRANSFORMERS } from '../../transformers/transformers.ts'
 
@@ -35,6 +36,7 @@ const running = runProcessor({
   processor: createLifecycle({
     prefix: job.outputPrefix,
     mappingVersion: '1',
+    closing: CLOSING_DEFAULTS,
     transformers: TRANSFORMERS,
     encode: {
       asset: (value) => types.asset.toBuffer(value),

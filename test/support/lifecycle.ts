@@ -22,6 +22,7 @@ import type { Run } from '../../contracts/run.ts'
 import { RAW_PARTITIONS } from '../../contracts/topics.ts'
 import { readerType } from '../../runtime/codecs.ts'
 import { deadLetter } from '../../runtime/dead-letter.ts'
+import { CLOSING_DEFAULTS, type ClosingRules } from '../../transformers/lifecycle/listings.ts'
 import { createLifecycle } from '../../transformers/lifecycle/processor.ts'
 import type { LifecycleStore, LogEntry } from '../../transformers/lifecycle/state.ts'
 import { TRANSFORMERS } from '../../transformers/transformers.ts'
@@ -46,10 +47,11 @@ export class LifecycleBench {
   readonly #offsets = new Map<string, bigint>()
   #rawOffset = 0n
 
-  constructor(mappingVersion = '1') {
+  constructor(mappingVersion = '1', closing: Partial<ClosingRules> = {}) {
     this.processor = createLifecycle({
       prefix: '',
       mappingVersion,
+      closing: { ...CLOSING_DEFAULTS, ...closing },
       transformers: TRANSFORMERS,
       encode: {
         asset: (value) => types.assets.toBuffer(value),

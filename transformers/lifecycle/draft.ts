@@ -11,7 +11,10 @@ import {
   type LogEntry,
   type StreamState,
   type UnitState,
+  blindEntry,
   entityEntry,
+  forgotten,
+  ordinalEntry,
   packSeen,
   seenKey,
   streamEntry,
@@ -27,6 +30,10 @@ export class Draft {
   readonly #units = new Map<string, UnitState>()
   readonly #entities = new Map<string, Entity>()
   readonly #streams = new Map<string, StreamState>()
+  readonly #forgottenUnits = new Set<string>()
+  readonly #forgottenEntities = new Set<string>()
+  readonly #forgottenStreams = new Set<string>()
+  #blindOffset: number | null = null
   /** By unit key; a unit that is also rewritten carries its run there. */
   readonly #seen = new Map<string, Seen>()
   readonly #outputs: OutRecord[] = []
@@ -76,6 +83,24 @@ export class Draft {
     else this.#seen.set(key, { ordinal: unit.ordinal, runId, observedAtMs })
   }
 
+  /** Out of memory and log. A unit forgotten is never met in the same transaction again. */
+  forgetUnit(key: string): void {
+    this.#forgottenUnits.add(key)
+  }
+
+  forgetEntity(id: string): void {
+    this.#forgottenEntities.add(id)
+  }
+
+  forgetStream(key: string): void {
+    this.#forgottenStreams.add(key)
+  }
+
+  /** A record arrived of which nobody can tell whose it is. */
+  markBlind(offset: bigint): void {
+    this.#blindOffset = Number(offset)
+  }
+
   emit(record: OutRecord): void {
     this.#outputs.push(record)
   }
@@ -123,6 +148,12 @@ export class Draft {
     for (const [key, stream] of this.#streams) entries.push(streamEntry(key, stream))
     for (const { key, value } of this.#packed()) entries.push({ key, value })
     for (const key of this.#droppedMarks) entries.push({ key, value: null })
+    for (const id of this.#forgottenUnits) entries.push(forgotten('u', id))
+    for (const id of this.#forgottenEntities) entries.push(forgotten('e', id))
+    for (const id of this.#forgottenStreams) entries.push(forgotten('r', id))
+    // The forgotten unit may have been the one with the highest ordinal.
+    if (this.#forgottenUnits.size > 0) entries.push(ordinalEntry(this.#nextOrdinal))
+    if (this.#blindOffset !== null) entries.push(blindEntry(this.#blindOffset))
     if (written.size > 0) entries.push(writtenEntry(this.writtenWith(written)))
     return entries
   }
@@ -137,6 +168,10 @@ export class Draft {
       for (const m of marks) store.markSeen(m.ordinal, m.runId, m.observedAtMs)
     }
     for (const key of this.#droppedMarks) store.seenKeys.delete(key)
+    for (const id of this.#forgottenUnits) store.units.delete(id)
+    for (const id of this.#forgottenEntities) store.entities.delete(id)
+    for (const id of this.#forgottenStreams) store.streams.delete(id)
+    if (this.#blindOffset !== null) store.blindOffset = this.#blindOffset
     // The transaction also wrote state and tallies: only what readers of events wait for is kept.
     for (const { topic, partition } of this.#outputs) {
       const key = partitionKey(topic, partition)

@@ -1,7 +1,7 @@
 // From the state of an entity to its exposure event on Kafka: envelope, headers, placement.
 import type { Asset, AssetState } from '../../contracts/asset.ts'
 import type { ChangeCause, ChangeType, EventMeta, FieldChange } from '../../contracts/event-meta.ts'
-import type { RawFacts } from '../../contracts/envelope.ts'
+import { type RawFacts, streamKey } from '../../contracts/envelope.ts'
 import type { Finding, FindingState } from '../../contracts/finding.ts'
 import { eventId } from '../../contracts/identity.ts'
 import { partitionOf } from '../../contracts/placement.ts'
@@ -9,16 +9,23 @@ import type { Run } from '../../contracts/run.ts'
 import type { OutRecord } from '../../contracts/processing.ts'
 import { TOPICS, topicName } from '../../contracts/topics.ts'
 import type { Vulnerability, VulnerabilityState } from '../../contracts/vulnerability.ts'
+import type { EntityKind, EntityState } from './state.ts'
 
 /** Where the observation behind an event came from. */
 export type Origin = {
-  readonly facts: RawFacts
+  readonly facts: OriginFacts
   readonly topic: string
   readonly partition: number
   readonly offset: bigint
   readonly timestampMs: number
-  readonly sha256: string
+  /** Of the raw record's bytes; null when a control record stands behind the event. */
+  readonly sha256: string | null
 }
+/** `fetchedAtMs`: the time of observation; for closures the end of the run. */
+export type OriginFacts = Pick<
+  RawFacts,
+  'connection' | 'vendor' | 'product' | 'tenant' | 'stream' | 'runId' | 'fetchedAtMs'
+>
 
 export type Change = {
   readonly type: ChangeType
@@ -117,6 +124,53 @@ export function findingRecord(
   )
 }
 
+/** Takes an entity that closed long ago out of its compacted topic; headers only. */
+export function tombstoneRecord(
+  kind: EntityKind,
+  state: EntityState,
+  revision: number,
+  origin: Origin,
+  prefix: string,
+): OutRecord {
+  const [topic, key, placedBy] = placeOf(kind, state)
+  const { connection, product, tenant, fetchedAtMs } = origin.facts
+  return {
+    topic: topicName(prefix, topic),
+    partition: partitionOf(placedBy, TOPICS[topic].partitions),
+    key,
+    value: null,
+    headers: {
+      ce_specversion: '1.0',
+      ce_id: eventId(key, revision),
+      ce_source: `/connectors/${connection}`,
+      ce_type: `exposure.${WORD[topic]}.purged.v1`,
+      ce_time: new Date(fetchedAtMs).toISOString(),
+      ce_subject: key,
+      'x-change-type': 'PURGED',
+      'x-product': product,
+      ...(tenant === '' ? {} : { 'x-tenant': tenant }),
+    },
+  }
+}
+
+/** Topic, key, and what decides the partition. */
+function placeOf(kind: EntityKind, state: EntityState) {
+  switch (kind) {
+    case 'asset': {
+      const { asset_uid } = state as AssetState
+      return ['assets', asset_uid, asset_uid] as const
+    }
+    case 'finding': {
+      const { finding_uid, asset_uid } = state as FindingState
+      return ['findings', finding_uid, asset_uid] as const
+    }
+    case 'vulnerability': {
+      const { vulnerability_uid } = state as VulnerabilityState
+      return ['vulnerabilities', vulnerability_uid, vulnerability_uid] as const
+    }
+  }
+}
+
 const WORD = { assets: 'asset', findings: 'finding', vulnerabilities: 'vulnerability' } as const
 
 function exposureRecord(
@@ -148,5 +202,17 @@ function exposureRecord(
       'x-tenant': meta.source.tenant,
       ...(severityId === null ? {} : { 'x-severity-id': String(severityId) }),
     },
+  }
+}
+
+/** One partition's answer to a control record, on exposure.runs. */
+export function answerRecord(value: Run, rules: { prefix: string; encode: Encode }): OutRecord {
+  const key = streamKey({ connection: value.connection_id, stream: value.stream })
+  return {
+    topic: topicName(rules.prefix, 'runs'),
+    partition: partitionOf(key, TOPICS.runs.partitions),
+    key,
+    value: rules.encode.run(value),
+    headers: { 'content-type': 'application/avro' },
   }
 }

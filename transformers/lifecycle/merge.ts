@@ -17,6 +17,7 @@ export function byRank(contributions: readonly Contribution[]): Contribution[] {
 export type Overlay = {
   readonly closed: boolean
   readonly closedAtMs: number | null
+  readonly closedAs?: Entity['closedAs']
   readonly firstSeenMs: number | null
   readonly reopenCount: number
   readonly entityUid: string | null
@@ -65,7 +66,9 @@ export function mergedFinding(contributions: readonly Contribution[], over: Over
     first_seen: over.firstSeenMs ?? first.first_seen,
     status: over.closed ? 'RESOLVED' : open,
     resolution:
-      over.closed && first.resolution === 'NONE' ? 'ABSENT_FROM_SNAPSHOT' : first.resolution,
+      over.closed && first.resolution === 'NONE'
+        ? (over.closedAs ?? 'ABSENT_FROM_SNAPSHOT')
+        : first.resolution,
     resolved_at: over.closedAtMs,
     reopen_count: over.reopenCount,
   }

@@ -5,31 +5,24 @@ import {
   type RunEnd,
   controlOf,
   parseRawFacts,
-  parseRunEnd,
   rawKey,
   streamKey,
 } from '../../contracts/envelope.ts'
 import { PipelineError, violationsOf } from '../../contracts/errors.ts'
-import { partitionOf } from '../../contracts/placement.ts'
 import type { Drift, Transformer } from '../../contracts/ports.ts'
-import type { KafkaRecord, OutRecord, Processor, Step } from '../../contracts/processing.ts'
-import type { Run } from '../../contracts/run.ts'
-import { RAW_PARTITIONS, TOPICS, topicName } from '../../contracts/topics.ts'
+import type { KafkaRecord, OutRecord, Processor } from '../../contracts/processing.ts'
 import { z } from 'zod'
+import type { Rules } from './advance.ts'
+import { answerControl } from './control.ts'
 import { Draft } from './draft.ts'
-import type { Origin } from './events.ts'
-import { type Rules, stage } from './observe.ts'
-import {
-  type Entity,
-  LifecycleStore,
-  type UnitState,
-  runOfSeenKey,
-  streamOfSeenKey,
-} from './state.ts'
+import type { ClosingRules } from './listings.ts'
+import { stage } from './observe.ts'
+import { type Entity, LifecycleStore, type UnitState } from './state.ts'
 import type { AssetState } from '../../contracts/asset.ts'
 import type { FindingState } from '../../contracts/finding.ts'
 
 export type LifecycleOptions = Rules & {
+  readonly closing: ClosingRules
   readonly transformers: readonly Transformer[]
   /** Makes the dead-letter record of a raw record. */
   readonly deadLetter: (record: KafkaRecord, error: PipelineError) => OutRecord
@@ -70,9 +63,7 @@ export function createLifecycle(options: LifecycleOptions): Processor<LifecycleS
       })
       return draft.step()
     },
-    *control(store, record) {
-      yield answer(store, record, options)
-    },
+    control: (store, record) => answerControl(store, record, options),
   }
 }
 
@@ -86,16 +77,26 @@ function observe(
 ): Result {
   let facts: RawFacts | null = null
   try {
-    facts = parseRawFacts(record.headers)
+    facts = factsOf(record)
     return observeUnit(draft, record, facts, byStream.get(facts.stream), options)
   } catch (error) {
     const failure = asPipelineError(error)
     draft.emit(options.deadLetter(record, failure))
-    if (facts !== null) markWithoutContent(draft, facts, 'dead-lettered')
+    // What a unit showed stays when its record cannot be read; of whichever unit this one is.
+    if (facts === null) draft.markBlind(record.offset)
+    else markWithoutContent(draft, facts, 'dead-lettered')
     draft.afterCommit(() => options.onDeadLetter(failure, record, facts))
     const stream = facts === null ? 'unknown' : streamKey(facts)
     return { stream, events: 0, deadLettered: true }
   }
+}
+
+/** @throws ZodError, or PipelineError when headers and key tell of different units */
+function factsOf(record: KafkaRecord): RawFacts {
+  const facts = parseRawFacts(record.headers)
+  if (record.key === rawKey(facts)) return facts
+  const message = 'key and headers of the raw record name different units'
+  throw new PipelineError('SCHEMA_VIOLATION', 'NORMALIZE', message)
 }
 
 function observeUnit(
@@ -136,7 +137,7 @@ function observeUnit(
     draft.afterCommit(() => options.onDrift(drift, day, facts))
   }
   const { topic, partition, offset, timestampMs } = record
-  const origin: Origin = { facts, topic, partition, offset, timestampMs, sha256 }
+  const origin = { facts, topic, partition, offset, timestampMs, sha256 }
   const { rank } = transformer
   const staged = stage(draft, key, previous, observation, origin, rank, rawHash, options)
   for (const [id, entity] of staged.entities) draft.putEntity(id, entity)
@@ -199,116 +200,4 @@ function asPipelineError(error: unknown): PipelineError {
   return new PipelineError('INTERNAL', 'NORMALIZE', `a transformer failed: ${message}`, {
     cause: error,
   })
-}
-
-/** The tally of this partition, in the transaction that moves past the control record. */
-function answer(store: LifecycleStore, record: KafkaRecord, options: LifecycleOptions): Step {
-  const draft = new Draft(store, record.offset)
-  const end = runEndOf(record)
-  if (end instanceof PipelineError) {
-    draft.emit(options.deadLetter(record, end))
-    draft.afterCommit(() => options.onDeadLetter(end, record, null))
-    return draft.step()
-  }
-  const stream = streamKey(end)
-  if (end.verdict === 'COMPLETE') {
-    draft.putStream(stream, { completeRunId: end.runId, scope: end.scope })
-    // Only marks of older runs: dropping this run's would lose when its units were last seen.
-    for (const key of store.seenKeys) {
-      if (streamOfSeenKey(key) === stream && runOfSeenKey(key) < end.runId) draft.dropMark(key)
-    }
-  }
-  const { seen, deadLettered } = countUnits(store, stream, end.runId)
-  // A run that failed may not have come to the bad unit.
-  if (deadLettered === 0 && end.verdict !== 'FAILED') {
-    draft.afterCommit(() => options.onCleanPartition(end, record.partition))
-  }
-  return draft.step((written) => {
-    const outputs = [...draft.writtenWith(written)].map(([partitionKey, offset]) => {
-      const cut = partitionKey.lastIndexOf('/')
-      return {
-        topic: partitionKey.slice(0, cut),
-        partition: Number(partitionKey.slice(cut + 1)),
-        offset: Number(offset),
-      }
-    })
-    const tally = {
-      partition: record.partition,
-      units_seen: seen,
-      dead_lettered: deadLettered,
-      closed: 0,
-      held: 0,
-      outputs,
-      hold: null,
-      purged: 0,
-    }
-    return [runRecord(end, record, tally, options)]
-  })
-}
-
-/** The run-end record, or why it is none: a damaged one must not stop the partition. */
-function runEndOf(record: KafkaRecord): RunEnd | PipelineError {
-  const control = controlOf(record.headers)
-  if (control !== 'run-end' || record.value === null) {
-    const message = `unknown control record ${control ?? ''}`
-    return new PipelineError('SCHEMA_VIOLATION', 'NORMALIZE', message)
-  }
-  try {
-    return parseRunEnd(record.value)
-  } catch (cause) {
-    const message = 'the run-end record cannot be read'
-    return new PipelineError('SCHEMA_VIOLATION', 'NORMALIZE', message, { cause })
-  }
-}
-
-function countUnits(store: LifecycleStore, stream: string, runId: string) {
-  let seen = 0
-  let deadLettered = 0
-  const prefix = `${stream}|`
-  for (const [key, unit] of store.units) {
-    if (unit.runId !== runId || !key.startsWith(prefix)) continue
-    seen += 1
-    if (unit.outcome === 'dead-lettered') deadLettered += 1
-  }
-  return { seen, deadLettered }
-}
-
-function runRecord(
-  end: RunEnd,
-  record: KafkaRecord,
-  tally: NonNullable<Run['tally']>,
-  options: LifecycleOptions,
-): OutRecord {
-  const key = streamKey(end)
-  const value: Run = {
-    run_id: end.runId,
-    connection_id: end.connection,
-    vendor: end.vendor,
-    product: end.product,
-    stream: end.stream,
-    tenant: end.tenant,
-    scope: end.scope,
-    phase: 'TALLY',
-    kind: end.kind,
-    verdict: end.verdict,
-    reason: end.reason,
-    started_at: end.startedAtMs,
-    at: record.timestampMs,
-    partitions: RAW_PARTITIONS,
-    declared: end.declared,
-    pages: end.pages,
-    fetched: end.fetched,
-    published: end.published,
-    too_large: end.tooLarge,
-    hold: end.hold,
-    tally,
-    totals: null,
-  }
-  return {
-    topic: topicName(options.prefix, 'runs'),
-    partition: partitionOf(key, TOPICS.runs.partitions),
-    key,
-    value: options.encode.run(value),
-    headers: { 'content-type': 'application/avro' },
-  }
 }

@@ -16,14 +16,19 @@ export type UnitState = {
   readonly rawHash: string
   /** Entities it contributes to. */
   readonly entities: readonly string[]
-  readonly outcome: 'ok' | 'dead-lettered' | 'too-large'
+  /** `gone`: absent from complete listings; kept until it is purged, to know older sights of it. */
+  readonly outcome: 'ok' | 'dead-lettered' | 'too-large' | 'gone'
   /** True when its last sight lost so many findings that the next must confirm it. */
   readonly doubted: boolean
+  /** True when a seen mark, not the unit's own record, says in which run it was last seen. */
+  readonly marked?: boolean
 }
 
 export type Contribution = {
   /** Key of the contributing unit. */
   readonly unit: string
+  /** Native id of an asset where it is not the unit's. */
+  readonly nativeId?: string
   readonly rank: number
   readonly state: EntityState
 }
@@ -41,6 +46,8 @@ export type Entity = {
   readonly hash: string
   readonly closed: boolean
   readonly closedAtMs: number | null
+  /** Why the lifecycle closed it, where that is not its absence from a listing. */
+  readonly closedAs?: 'ASSET_GONE' | 'EXPIRED' | undefined
   readonly firstSeenMs: number | null
   readonly reopenCount: number
   /** Findings: the `entity_uid` of the asset as last emitted. */
@@ -50,12 +57,36 @@ export type Entity = {
   readonly contributions: readonly Contribution[]
 }
 
-/** What is known of a stream once a run of it was COMPLETE. */
-export type StreamState = { readonly completeRunId: string; readonly scope: string }
+/** What the ends of a stream's runs have told so far. */
+export type StreamState = {
+  /** The last COMPLETE run; null before the first. */
+  readonly completeRunId: string | null
+  readonly scope: string
+  /** The first run of this scope: what was last seen before it was listed by other filters. */
+  readonly scopeSince: string
+  /** The newest runs that listed everything, oldest first; see `thresholdOf`. */
+  readonly listings: readonly Listing[]
+  /** The newest run whose closures are held back here, and what it would close. */
+  readonly held: Held | null
+  /** How far the walk of one control record has come, for the part after a crash. */
+  readonly walk: Walk | null
+  /** Offset of the last run-end met. */
+  readonly endOffset: number
+}
+export type Listing = { readonly runId: string; readonly drifted: boolean }
+export type Held = {
+  readonly runId: string
+  /** Units last seen before this run are absent. */
+  readonly before: string
+  readonly startedAtMs: number
+}
+export type Walk = { readonly id: string; readonly closed: number; readonly purged: number }
 
 export type LogEntry = { readonly key: string; readonly value: Buffer | null }
 
 const SEEN_ENTRY_BYTES = 12
+/** Marks of more runs than this are folded into the units' records, COMPLETE or not. */
+export const SEEN_RUNS_MAX = 24
 
 /** Committed facts only; changed by `load` (restore) and by a Draft whose transaction committed. */
 export class LifecycleStore implements PartitionStore {
@@ -66,15 +97,16 @@ export class LifecycleStore implements PartitionStore {
   readonly seenKeys = new Set<string>()
   /** Highest offset this partition ever wrote per output partition. */
   readonly written = new Map<string, bigint>()
+  /** Offset of the last record of which no unit could be told; -1 when there was none. */
+  blindOffset = -1
   readonly #byOrdinal: string[] = []
   /**
    * Marks met before their unit: compaction may put a mark in front of the record it belongs to.
    */
   readonly #early = new Map<number, { runId: string; observedAtMs: number }>()
 
-  get nextOrdinal(): number {
-    return this.#byOrdinal.length
-  }
+  /** Above every ordinal ever given, those of forgotten units included. */
+  nextOrdinal = 0
 
   /** One record of the state log, in log order. @throws when it is not of our making. */
   load(key: string, value: Buffer | null): void {
@@ -96,6 +128,13 @@ export class LifecycleStore implements PartitionStore {
         if (value === null) this.seenKeys.delete(key)
         else this.#loadSeen(key, value)
         return
+      case 'b|':
+        this.blindOffset = value === null ? -1 : numberSchema.parse(versioned(value))
+        return
+      case 'n|':
+        if (value === null) return
+        this.nextOrdinal = Math.max(this.nextOrdinal, numberSchema.parse(versioned(value)))
+        return
       case 'o|':
         if (value === null) return
         for (const [k, v] of Object.entries(writtenSchema.parse(versioned(value)))) {
@@ -111,8 +150,9 @@ export class LifecycleStore implements PartitionStore {
     const early = this.#early.get(unit.ordinal)
     this.#early.delete(unit.ordinal)
     const newer = early !== undefined && early.runId > unit.runId
-    this.units.set(key, newer ? { ...unit, ...early } : unit)
+    this.units.set(key, newer ? { ...unit, ...early, marked: true } : unit)
     this.#byOrdinal[unit.ordinal] = key
+    this.nextOrdinal = Math.max(this.nextOrdinal, unit.ordinal + 1)
   }
 
   /** The unit was met unchanged in `runId`. */
@@ -120,7 +160,9 @@ export class LifecycleStore implements PartitionStore {
     const key = this.#byOrdinal[ordinal]
     const unit = key === undefined ? undefined : this.units.get(key)
     if (key === undefined || unit === undefined) this.#early.set(ordinal, { runId, observedAtMs })
-    else if (unit.runId <= runId) this.units.set(key, { ...unit, runId, observedAtMs })
+    else if (unit.runId <= runId) {
+      this.units.set(key, { ...unit, runId, observedAtMs, marked: true })
+    }
   }
 
   #loadSeen(key: string, value: Buffer): void {
@@ -138,10 +180,23 @@ const unitSchema = z.object({
   observedAtMs: z.number(),
   rawHash: z.string(),
   entities: z.array(z.string()),
-  outcome: z.enum(['ok', 'dead-lettered', 'too-large']),
+  outcome: z.enum(['ok', 'dead-lettered', 'too-large', 'gone']),
   doubted: z.boolean(),
 })
-const streamSchema = z.object({ completeRunId: z.string(), scope: z.string() })
+/** Builds without closures wrote the first two fields only. */
+const streamSchema = z.object({
+  completeRunId: z.string().nullable(),
+  scope: z.string(),
+  scopeSince: z.string().default(''),
+  listings: z.array(z.object({ runId: z.string(), drifted: z.boolean() })).default([]),
+  held: z
+    .object({ runId: z.string(), before: z.string(), startedAtMs: z.number() })
+    .nullable()
+    .default(null),
+  walk: z.object({ id: z.string(), closed: z.int(), purged: z.int() }).nullable().default(null),
+  endOffset: z.int().default(-1),
+})
+const numberSchema = z.number()
 const writtenSchema = z.record(z.string(), z.string())
 
 /** Raised when a record's form changes so that an older build must not read it. */
@@ -156,9 +211,16 @@ function versioned(value: Buffer): unknown {
     throw new Error(`state of version ${v}; this build reads ${STATE_VERSION}`)
   return state
 }
-export const unitEntry = (key: string, unit: UnitState): LogEntry => json(`u|${key}`, unit)
+export const unitEntry = (key: string, { marked: _, ...unit }: UnitState): LogEntry =>
+  json(`u|${key}`, unit)
 export const entityEntry = (id: string, entity: Entity): LogEntry => json(`e|${id}`, entity)
 export const streamEntry = (key: string, s: StreamState): LogEntry => json(`r|${key}`, s)
+export const blindEntry = (offset: number): LogEntry => json('b|', offset)
+export const ordinalEntry = (next: number): LogEntry => json('n|', next)
+export const forgotten = (kind: 'u' | 'e' | 'r', id: string): LogEntry => ({
+  key: `${kind}|${id}`,
+  value: null,
+})
 export const writtenEntry = (written: ReadonlyMap<string, bigint>): LogEntry =>
   json(
     'o|',
