@@ -1,64 +1,18 @@
-// Topics of a test's own, and the clients it needs to write to them, read them and clean up.
+// A scene of a test's own on the stack of the test run.
 import { randomBytes } from 'node:crypto'
 import { onTestFinished } from 'vitest'
-import type { TopicSpec } from '../../contracts/topics.ts'
-import { openAdmin, type Admin } from '../../runtime/kafka/admin.ts'
-import { createKafka, type KafkaClient } from '../../runtime/kafka/client.ts'
-import { openLogReader, type LogReader, type ReadResult } from '../../runtime/kafka/log-reader.ts'
-import type { KafkaRecord, KafkaSettings, OutRecord } from '../../runtime/kafka/types.ts'
-import { createLogger } from '../../runtime/log.ts'
+import type { OutRecord } from '../../runtime/kafka/types.ts'
+import { openScene, type Scene } from './kafka-scene.ts'
 import { randomPrefix, stack } from './stack.ts'
 
-export const testLog = createLogger('test')
-
-export type World = {
-  readonly settings: KafkaSettings
-  readonly client: KafkaClient
-  readonly admin: Admin
-  readonly reader: LogReader
-  /** A topic that this test alone has, or its new settings; its complete name. */
-  topic(name: string, partitions: number, config?: Record<string, string>): Promise<string>
-  /** Every committed record of all partitions, and what the reader met on the way. */
-  readAll(topic: string): Promise<{ records: KafkaRecord[]; results: ReadResult[] }>
-}
+export { testLog } from './kafka-scene.ts'
+export type World = Omit<Scene, 'close'>
 
 /** Deletes its topics and closes its clients when the test is over. */
 export async function openWorld(): Promise<World> {
-  const settings: KafkaSettings = {
-    brokers: stack().brokers,
-    prefix: randomPrefix(),
-    replicationFactor: 1,
-    ssl: false,
-    sasl: null,
-  }
-  const admin = await openAdmin(settings, testLog)
-  const reader = openLogReader(settings, testLog)
-  const made: string[] = []
-  onTestFinished(async () => {
-    await admin.deleteTopics(made)
-    await reader.close()
-    await admin.close()
-  })
-  return {
-    settings,
-    admin,
-    reader,
-    client: createKafka(settings, 'test', testLog),
-    async topic(name, partitions, config = {}) {
-      const spec: TopicSpec = { name, partitions, config, schema: null }
-      await admin.applyTopics([spec])
-      made.push(settings.prefix + name)
-      return settings.prefix + name
-    },
-    async readAll(topic) {
-      const records: KafkaRecord[] = []
-      const results: ReadResult[] = []
-      for (const partition of await reader.partitions(topic)) {
-        results.push(await reader.readToEnd(topic, partition, (r) => void records.push(r)))
-      }
-      return { records, results }
-    },
-  }
+  const scene = await openScene(stack().brokers, randomPrefix())
+  onTestFinished(() => scene.close())
+  return scene
 }
 
 export const randomName = (): string => randomBytes(4).toString('hex')

@@ -1,0 +1,40 @@
+// kafkajs as its own documentation uses it: what the attacks of this folder do to that.
+import { Kafka, logLevel } from '../../runtime/kafka/kafkajs.ts'
+
+/** Short, so that a lost answer is noticed at once. */
+const REQUEST_TIMEOUT_MS = 1_500
+const RETRY = { initialRetryTime: 20, maxRetryTime: 200, retries: 1 }
+const TRANSACTION_TIMEOUT_MS = 20_000
+
+export type NaiveKafka = ReturnType<typeof naiveKafka>
+export type NaiveProducer = ReturnType<NaiveKafka['producer']>
+
+/** Plain kafkajs; the cures of ours that it is loaded with leave producers as they are. */
+export function naiveKafka(brokers: readonly string[]) {
+  return new Kafka({
+    brokers: [...brokers],
+    logLevel: logLevel.NOTHING,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    retry: RETRY,
+  })
+}
+
+/** A connected producer; with an id, a transactional one. */
+export async function naiveProducer(
+  brokers: readonly string[],
+  transactionalId?: string,
+  retries: number = RETRY.retries,
+): Promise<NaiveProducer> {
+  const producer = naiveKafka(brokers).producer({
+    ...(transactionalId === undefined ? { idempotent: true } : { transactionalId }),
+    transactionTimeout: TRANSACTION_TIMEOUT_MS,
+    allowAutoTopicCreation: false,
+    retry: { ...RETRY, retries },
+    createPartitioner: () => (input) => input.message.partition ?? 0,
+  })
+  await producer.connect()
+  return producer
+}
+
+export const messages = (keys: readonly string[], partition = 0) =>
+  keys.map((key) => ({ partition, key, value: `value of ${key}` }))
