@@ -24,26 +24,58 @@ const checkpointSchema = z.object({
   /** The source's own checkpoint; null where the vendor gives no place to go on from. */
   position: z.unknown(),
   ...counts,
-  /** The last COMPLETE run: what the next one is compared with. */
-  lastComplete: z.object({ runId: z.string(), fetched: z.int() }).nullable(),
+  /** The last COMPLETE run: what the next one of its scope is compared with. */
+  lastComplete: z
+    .object({
+      runId: z.string(),
+      fetched: z.int(),
+      /** Older builds did not keep these. */
+      scope: z.string().optional(),
+      atMs: z.int().optional(),
+    })
+    .nullable(),
+  /** When a run last listed everything, COMPLETE or DRIFTED; older builds did not keep it. */
+  wholeAtMs: z.int().optional(),
   /** The newest observation of the stream so far; older builds did not keep it. */
   newestFetchedAtMs: z.int().optional(),
 })
 
 export type RunCheckpoint = z.infer<typeof checkpointSchema>
 
-export function checkpointRecord(
+const releasedSchema = z.object({ runId: z.string(), fetched: z.int() })
+/** A run whose held closures the operator has released: the next one is compared with it. */
+export type Released = z.infer<typeof releasedSchema>
+
+type StreamName = { readonly connection: string; readonly stream: string }
+
+export const checkpointRecord = (
   prefix: string,
-  stream: { connection: string; stream: string },
+  stream: StreamName,
   checkpoint: RunCheckpoint,
-): OutRecord {
-  return {
-    topic: topicName(prefix, 'checkpoints'),
-    partition: 0,
-    key: streamKey(stream),
-    value: Buffer.from(JSON.stringify(checkpoint)),
-    headers: { 'content-type': 'application/json' },
-  }
+): OutRecord => jsonRecord(prefix, streamKey(stream), checkpoint)
+
+const RELEASED = '|released'
+
+/** What makes the released run the new baseline of its stream. */
+export const releasedRecord = (prefix: string, stream: StreamName, released: Released): OutRecord =>
+  jsonRecord(prefix, streamKey(stream) + RELEASED, released)
+
+const jsonRecord = (prefix: string, key: string, value: object): OutRecord => ({
+  topic: topicName(prefix, 'checkpoints'),
+  partition: 0,
+  key,
+  value: Buffer.from(JSON.stringify(value)),
+  headers: { 'content-type': 'application/json' },
+})
+
+/** Tombstones for all that `saved` holds of a connection. */
+export function forgetRecords(prefix: string, connection: string, saved: Progress): OutRecord[] {
+  const keys = [
+    ...saved.checkpoints.keys(),
+    ...[...saved.released.keys()].map((key) => key + RELEASED),
+  ]
+  const own = keys.filter((key) => key.startsWith(`${connection}|`))
+  return own.map((key) => ({ ...jsonRecord(prefix, key, {}), value: null }))
 }
 
 /** Reads a topic's partition to its end; see runtime/kafka/log-reader.ts. */
@@ -53,25 +85,41 @@ export type ReadToEnd = (
   onRecord: (record: KafkaRecord) => void,
 ) => Promise<unknown>
 
+/** Both by `<connection>|<stream>`. */
+export type Progress = {
+  readonly checkpoints: ReadonlyMap<string, RunCheckpoint>
+  readonly released: ReadonlyMap<string, Released>
+}
+
 /**
- * All checkpoints by `<connection>|<stream>`.
- * @throws PipelineError CONFIGURATION when one is of a form that this build does not read
+ * All that the topic of checkpoints holds.
+ * @throws PipelineError CONFIGURATION when something is of a form that this build does not read
  */
-export async function loadCheckpoints(
-  prefix: string,
-  readToEnd: ReadToEnd,
-): Promise<Map<string, RunCheckpoint>> {
+export async function loadProgress(prefix: string, readToEnd: ReadToEnd): Promise<Progress> {
   const latest = new Map<string, Buffer>()
   await readToEnd(topicName(prefix, 'checkpoints'), 0, ({ key, value }) => {
     if (value === null) latest.delete(key)
     else latest.set(key, Buffer.from(value))
   })
-  return new Map([...latest].map(([key, value]) => [key, parseCheckpoint(key, value)]))
+  const checkpoints = new Map<string, RunCheckpoint>()
+  const released = new Map<string, Released>()
+  for (const [key, value] of latest) {
+    if (!key.endsWith(RELEASED)) checkpoints.set(key, parsed(checkpointSchema, key, value))
+    else released.set(key.slice(0, -RELEASED.length), parsed(releasedSchema, key, value))
+  }
+  return { checkpoints, released }
 }
 
-function parseCheckpoint(key: string, value: Buffer): RunCheckpoint {
+/** All checkpoints by `<connection>|<stream>`. @throws as loadProgress */
+export const loadCheckpoints = async (
+  prefix: string,
+  readToEnd: ReadToEnd,
+): Promise<ReadonlyMap<string, RunCheckpoint>> =>
+  (await loadProgress(prefix, readToEnd)).checkpoints
+
+function parsed<T>(schema: z.ZodType<T>, key: string, value: Buffer): T {
   try {
-    return checkpointSchema.parse(JSON.parse(value.toString()))
+    return schema.parse(JSON.parse(value.toString()))
   } catch (cause) {
     throw new PipelineError(
       'CONFIGURATION',

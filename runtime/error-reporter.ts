@@ -34,6 +34,8 @@ export type ClearFilter = {
   readonly sink?: string | null
   readonly stages?: readonly Stage[]
   readonly failures?: readonly Failure[]
+  /** Only conditions about this subject; null: only those without any. */
+  readonly subject?: string | null
   /** Only conditions whose record was on this partition. */
   readonly partition?: number
   /** Only conditions that have been silent for this long. */
@@ -239,9 +241,21 @@ function matches(event: ConnectorError, filter: ClearFilter, nowMs: number): boo
     among(filter.stages, event.stage) &&
     (filter.failures !== undefined || !DATED.has(event.error_type)) &&
     among(filter.failures, event.error_type) &&
+    (filter.subject === undefined || isAbout(event, filter.subject)) &&
     (filter.partition === undefined || filter.partition === event.record?.partition) &&
     nowMs - event.last_at >= (filter.quietMs ?? 0)
   )
+}
+
+/** An event does not name its subject; its fingerprint holds it. */
+function isAbout(event: ConnectorError, subject: string | null): boolean {
+  const { stage, error_type: failure } = event
+  // The first words of both lists stand for what a newer build may write.
+  if (stage === 'UNKNOWN' || failure === 'UNKNOWN') return false
+  const { connection_id: connection, stream, sink_id: sink } = event
+  const vendor = event.vendor as VendorId | null
+  const scope = { connection, vendor, product: null, stream, sink, runId: null }
+  return fingerprintOf(scope, stage, failure, subject ?? undefined) === event.fingerprint
 }
 
 /**

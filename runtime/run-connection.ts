@@ -11,12 +11,8 @@ import type { ErrorScope } from './error-event.ts'
 import { faultScope } from './error-reporter.ts'
 import { isFenced } from './kafka/errors.ts'
 import type { Metrics } from './metrics.ts'
-import {
-  type RunSourceOptions,
-  RunInterrupted,
-  runSource,
-  transactionalIdOf,
-} from './run-source.ts'
+import { transactionalIdOf } from './run-names.ts'
+import { type RunSourceOptions, RunInterrupted, runSource } from './run-source.ts'
 
 /** How one turn of one stream ended. `runId` null: it never came to a run. */
 export type TurnOutcome = {

@@ -5,10 +5,10 @@ import type { PullEnd } from '../contracts/ports.ts'
 import type { OutRecord } from '../contracts/processing.ts'
 import type { Run, RunKind, Verdict } from '../contracts/run.ts'
 import { RAW_PARTITIONS, RAW_TOPIC, TOPICS, type VendorId, topicName } from '../contracts/topics.ts'
-import type { RunCheckpoint } from './checkpoint.ts'
+import type { Released, RunCheckpoint } from './checkpoint.ts'
 
-/** A run with fewer units than this share of the last COMPLETE one closes nothing by itself. */
-export const FUSE_SHARE = 0.7
+/** A run with so many percent fewer units than before closes nothing by itself. */
+export const FUSE_PERCENT = 30
 
 export type RunFacts = {
   readonly connection: string
@@ -19,16 +19,33 @@ export type RunFacts = {
   readonly kind: RunKind
 }
 
+/**
+ * Units that the run is compared with: the last COMPLETE run of its scope, or a later one that the
+ * operator has released. Null: other filters are in force than ever before.
+ */
+export function baselineOf(
+  run: Pick<RunCheckpoint, 'scope' | 'lastComplete'>,
+  released: Released | null,
+): number | null {
+  const last = run.lastComplete
+  if (released !== null && (last === null || released.runId > last.runId)) return released.fetched
+  if (last === null || (last.scope ?? run.scope) !== run.scope) return null
+  return last.fetched
+}
+
 /** Why closures are to be held: "200 with no rows" is suspicious, and so is a sudden loss. */
-export function holdReason(run: Pick<RunCheckpoint, 'fetched' | 'lastComplete'>): string | null {
-  const before = run.lastComplete?.fetched
-  if (run.fetched === 0) {
-    return before === undefined
+export function holdReason(
+  fetched: number,
+  before: number | null,
+  fusePercent: number,
+): string | null {
+  if (fetched === 0) {
+    return before === null
       ? 'the listing has no rows at all'
       : `the listing has no rows; the last complete one had ${before}`
   }
-  if (before !== undefined && run.fetched < before * FUSE_SHARE) {
-    return `the listing has ${run.fetched} rows; the last complete one had ${before}`
+  if (before !== null && fetched * 100 < before * (100 - fusePercent)) {
+    return `the listing has ${fetched} rows; the last complete one had ${before}`
   }
   return null
 }

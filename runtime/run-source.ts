@@ -1,15 +1,15 @@
 // One run of one stream: pull, and publish each chunk with its checkpoint in one transaction.
-import { createHash } from 'node:crypto'
-import { runIdOf } from '../contracts/envelope.ts'
-import { PipelineError, type Stage } from '../contracts/errors.ts'
+import { runIdOf, streamKey } from '../contracts/envelope.ts'
+import { PipelineError } from '../contracts/errors.ts'
 import type { Chunk, PullEnd, Source } from '../contracts/ports.ts'
 import type { OutRecord } from '../contracts/processing.ts'
 import type { Run, Verdict } from '../contracts/run.ts'
 import {
   type ReadToEnd,
+  type Released,
   type RunCheckpoint,
   checkpointRecord,
-  loadCheckpoints,
+  loadProgress,
 } from './checkpoint.ts'
 import { chunkRecords } from './chunk-records.ts'
 import { type ErrorReporter, faultScope } from './error-reporter.ts'
@@ -19,7 +19,16 @@ import { within } from './kafka/waiting.ts'
 import type { Logger } from './log.ts'
 import type { StreamCounters } from './metrics.ts'
 import { behindMsOf, clockError, notBefore, startMsAfter } from './run-clock.ts'
-import { holdReason, runEndRecords, runLedgerRecord, withLosses } from './run-ledger.ts'
+import { overAfter } from './run-conditions.ts'
+import { scopeOf, transactionalIdOf } from './run-names.ts'
+import {
+  FUSE_PERCENT,
+  baselineOf,
+  holdReason,
+  runEndRecords,
+  runLedgerRecord,
+  withLosses,
+} from './run-ledger.ts'
 
 /** What one run needs to know of its connection. */
 export type StreamTask<Client> = {
@@ -36,6 +45,8 @@ export type RunSourceOptions = {
   readonly encodeRun: (value: Run) => Buffer
   readonly reporter: ErrorReporter
   readonly counters: StreamCounters
+  /** So many percent fewer units than before close nothing; default FUSE_PERCENT. */
+  readonly fusePercent?: number
   readonly nowMs: () => number
   readonly log: Logger
   readonly signal: AbortSignal
@@ -58,16 +69,6 @@ export class RunInterrupted extends Error {
 const QUIET_MS = 60_000
 const CLOSE_PULL_MS = 5_000
 
-export const transactionalIdOf = (prefix: string, connection: string, stream: string): string =>
-  `${prefix}producer.${connection}.${stream}`
-
-/** Connection, stream and the filters in force: another scope closes nothing of this one. */
-export const scopeOf = (connection: string, stream: string, filters: object): string =>
-  createHash('sha256')
-    .update(JSON.stringify([connection, stream, filters]))
-    .digest('hex')
-    .slice(0, 16)
-
 /**
  * Runs the stream once: goes on where an interrupted run stood, else begins a new one.
  * @throws RunInterrupted when Kafka failed or the signal came: call again
@@ -83,14 +84,14 @@ export async function runSource<Client>(
   })
   try {
     failpoint('source.fenced')
-    const saved = await loadCheckpoints(options.prefix, options.readToEnd).catch(
-      (cause: unknown) => {
-        if (cause instanceof PipelineError && !cause.retriable) throw cause
-        throw new RunInterrupted('the checkpoints cannot be read', { cause })
-      },
-    )
-    const known = saved.get(`${task.connection}|${task.source.stream}`)
-    return await new StreamRun(task, options, session).perform(known)
+    const saved = await loadProgress(options.prefix, options.readToEnd).catch((cause: unknown) => {
+      if (cause instanceof PipelineError && !cause.retriable) throw cause
+      throw new RunInterrupted('the checkpoints cannot be read', { cause })
+    })
+    const key = streamKey({ connection: task.connection, stream: task.source.stream })
+    const released = saved.released.get(key) ?? null
+    const run = new StreamRun(task, options, session, released)
+    return await run.perform(saved.checkpoints.get(key))
   } finally {
     await session.close()
   }
@@ -102,14 +103,21 @@ class StreamRun<Client> {
   readonly #task: StreamTask<Client>
   readonly #options: RunSourceOptions
   readonly #session: Session
+  readonly #released: Released | null
   readonly #scope: string
   /** This run began with a clock that is behind what the stream has seen. */
   #clockBehind = false
 
-  constructor(task: StreamTask<Client>, options: RunSourceOptions, session: Session) {
+  constructor(
+    task: StreamTask<Client>,
+    options: RunSourceOptions,
+    session: Session,
+    released: Released | null,
+  ) {
     this.#task = task
     this.#options = options
     this.#session = session
+    this.#released = released
     const filters = task.source.filters?.(task.client) ?? {}
     this.#scope = scopeOf(task.connection, task.source.stream, filters)
   }
@@ -195,6 +203,7 @@ class StreamRun<Client> {
       tooLarge: 0,
       rejected: 0,
       lastComplete: saved?.lastComplete ?? null,
+      wholeAtMs: saved?.wholeAtMs,
       newestFetchedAtMs: saved?.newestFetchedAtMs,
     }
     this.#checkClock(fresh)
@@ -224,13 +233,17 @@ class StreamRun<Client> {
   ): Promise<RunOutcome> {
     const last = chunk === null ? progress : this.#advanced(progress, chunk)
     const { verdict, reason } = withLosses(end, last)
-    const hold = holdReason(last)
+    const { nowMs, fusePercent = FUSE_PERCENT } = this.#options
+    const hold = holdReason(last.fetched, baselineOf(last, this.#released), fusePercent)
     const complete = verdict === 'COMPLETE' && hold === null
+    const { runId, fetched, scope } = last
+    const atMs = Math.max(nowMs(), last.startedAtMs)
     const ended: RunCheckpoint = {
       ...last,
       verdict,
       position: null,
-      lastComplete: complete ? { runId: last.runId, fetched: last.fetched } : last.lastComplete,
+      lastComplete: complete ? { runId, fetched, scope, atMs } : last.lastComplete,
+      wholeAtMs: verdict === 'PARTIAL' || verdict === 'FAILED' ? last.wholeAtMs : atMs,
     }
     const records = chunk === null ? [] : this.#records(last.runId, chunk)
     await this.#commit([...records, ...this.#endRecords(ended, end.declared, reason, hold)], ended)
@@ -253,20 +266,12 @@ class StreamRun<Client> {
   #settle(ended: RunCheckpoint, verdict: Verdict, reason: string | null, hold: string | null) {
     const { reporter } = this.#options
     const { connection, source } = this.#task
-    const stages: Stage[] = ['AUTH', 'FETCH']
-    // What this very run has raised is still so.
-    if (ended.rejected === 0) stages.push('PARSE')
-    if (ended.tooLarge === 0) stages.push('PUBLISH_RAW')
-    for (const stream of [source.stream, null]) reporter.clear({ connection, stream, stages })
-    // A process that was pushed aside may have raised one and be gone.
-    const configured = [source.stream, null].map((stream) => ({ connection, stream }))
-    if (!this.#clockBehind) {
-      reporter.clearEverywhere(configured.map((of) => ({ ...of, stages: ['CONFIG'] as const })))
-    }
     const missing = hold ?? (verdict === 'PARTIAL' ? reason : null)
-    if (missing === null)
-      reporter.clear({ connection, stream: source.stream, stages: ['SNAPSHOT'] })
-    else this.#raise(new PipelineError('MISSING_DATA', 'SNAPSHOT', missing), ended.runId)
+    const of = { connection, stream: source.stream, clockBehind: this.#clockBehind }
+    // Everywhere: whoever polled before may have raised them and be gone.
+    reporter.clearEverywhere(overAfter({ ...ended, ...of, verdict, missing: missing !== null }))
+    if (missing !== null)
+      this.#raise(new PipelineError('MISSING_DATA', 'SNAPSHOT', missing), ended.runId)
     this.#ended(verdict)
   }
 

@@ -1,7 +1,7 @@
 // Every scenario on every stream that can meet it: the run ends as the scenario says, never worse.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { PipelineError } from '../../contracts/errors.ts'
-import { holdReason, withLosses } from '../../runtime/run-ledger.ts'
+import { FUSE_PERCENT, holdReason, withLosses } from '../../runtime/run-ledger.ts'
 import type { Fault } from '../../simulator/faults.ts'
 import { factsOfStream } from '../../simulator/scenario-streams.ts'
 import { SCENARIOS, type Scenario, streamsOf } from '../../simulator/scenarios.ts'
@@ -53,7 +53,7 @@ async function ended(stream: StreamName, opened: Opened): Promise<Ended> {
     const { ids, drift } = observedAll(stream, TENANT, units)
     const rejected = chunks.reduce((sum, chunk) => sum + chunk.rejected.length, 0)
     const { verdict } = withLosses(end, { tooLarge: 0, rejected })
-    const hold = holdReason({ fetched: units.length + rejected, lastComplete: null })
+    const hold = holdReason(units.length + rejected, null, FUSE_PERCENT)
     return endedAs(verdict, ids, [
       ...(verdict === 'PARTIAL' || hold !== null ? ['MISSING_DATA'] : []),
       ...(drift.length > 0 ? ['CONTRACT_DRIFT'] : []),

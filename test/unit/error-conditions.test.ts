@@ -63,3 +63,22 @@ describe('conditions of several processes', () => {
     expect((await states()).at(-1)).toEqual(['SCHEMA_VIOLATION', 'CLEARED'])
   })
 })
+
+describe('a condition about one subject', () => {
+  it('is cleared by that subject, and no other condition of its stream with it', async () => {
+    const { reporter, events } = reporterWith()
+    const missing = (subject?: string) =>
+      new PipelineError('MISSING_DATA', 'SNAPSHOT', 'm', subject === undefined ? {} : { subject })
+    for (const error of [missing(), missing('stale'), missing('held')]) {
+      reporter.raise(error, { ...scope, runId: null })
+    }
+    const [plain, stale, held] = await events()
+    const { connection, stream } = scope
+    const open = () => reporter.open().map(({ fingerprint }) => fingerprint)
+    reporter.clear({ connection, stream, subject: 'stale' })
+    expect(open()).toEqual([plain?.fingerprint, held?.fingerprint])
+    reporter.clear({ connection, stream, subject: null })
+    expect(open()).toEqual([held?.fingerprint])
+    expect(stale?.state).toBe('RAISED')
+  })
+})

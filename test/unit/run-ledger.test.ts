@@ -6,6 +6,7 @@ import { RAW_PARTITIONS } from '../../contracts/topics.ts'
 import type { RunCheckpoint } from '../../runtime/checkpoint.ts'
 import {
   type RunFacts,
+  FUSE_PERCENT,
   holdReason,
   runEndRecords,
   runLedgerRecord,
@@ -34,26 +35,17 @@ const ended: RunCheckpoint = {
   rejected: 0,
   lastComplete: { runId: '1600000000000-abcdef', fetched: 100 },
 }
-const last = (fetched: number) => ({ lastComplete: { runId: 'r', fetched } })
 
 describe('holding closures', () => {
   it.each([
-    ['a first listing with rows', { fetched: 1, lastComplete: null }, null],
-    ['as many rows as before', { fetched: 100, ...last(100) }, null],
-    ['exactly seven tenths of the rows before', { fetched: 70, ...last(100) }, null],
-    [
-      'fewer than seven tenths',
-      { fetched: 69, ...last(100) },
-      'the listing has 69 rows; the last complete one had 100',
-    ],
-    [
-      'no rows after some',
-      { fetched: 0, ...last(3) },
-      'the listing has no rows; the last complete one had 3',
-    ],
-    ['no rows at all', { fetched: 0, lastComplete: null }, 'the listing has no rows at all'],
-  ])('answers %s', (_name, run, reason) => {
-    expect(holdReason(run)).toBe(reason)
+    ['a first listing with rows', 1, null, null],
+    ['as many rows as before', 100, 100, null],
+    ['exactly seven tenths of the rows before', 70, 100, null],
+    ['fewer than seven tenths', 69, 100, 'the listing has 69 rows; the last complete one had 100'],
+    ['no rows after some', 0, 3, 'the listing has no rows; the last complete one had 3'],
+    ['no rows at all', 0, null, 'the listing has no rows at all'],
+  ])('answers %s', (_name, fetched, before, reason) => {
+    expect(holdReason(fetched, before, FUSE_PERCENT)).toBe(reason)
   })
 })
 

@@ -2,14 +2,16 @@
 import { describe, expect, it } from 'vitest'
 import { PipelineError } from '../../contracts/errors.ts'
 import type { KafkaRecord } from '../../contracts/processing.ts'
-import { type RunCheckpoint, checkpointRecord, loadCheckpoints } from '../../runtime/checkpoint.ts'
-import { holdReason, withLosses } from '../../runtime/run-ledger.ts'
-import { scopeOf, transactionalIdOf } from '../../runtime/run-source.ts'
-
-const runOf = (fetched: number, before: number | null) => ({
-  fetched,
-  lastComplete: before === null ? null : { runId: 'r', fetched: before },
-})
+import {
+  type RunCheckpoint,
+  checkpointRecord,
+  forgetRecords,
+  loadCheckpoints,
+  loadProgress,
+  releasedRecord,
+} from '../../runtime/checkpoint.ts'
+import { FUSE_PERCENT, baselineOf, holdReason, withLosses } from '../../runtime/run-ledger.ts'
+import { scopeOf, transactionalIdOf } from '../../runtime/run-names.ts'
 
 describe('the fuse', () => {
   it.each([
@@ -22,7 +24,29 @@ describe('the fuse', () => {
     [0, 0, 'the listing has no rows; the last complete one had 0'],
     [1_000, 10, null],
   ])('with %i rows after %s says %j', (fetched, before, expected) => {
-    expect(holdReason(runOf(fetched, before))).toBe(expected)
+    expect(holdReason(fetched, before, FUSE_PERCENT)).toBe(expected)
+  })
+
+  it('is as wide as it is set', () => {
+    expect(holdReason(9, 10, 5)).toContain('9 rows')
+    expect(holdReason(5, 10, 50)).toBeNull()
+    expect(holdReason(1, 10, 100)).toBeNull()
+  })
+
+  it('compares with the last complete run of the same filters, or with nothing', () => {
+    const last = { runId: '2', fetched: 10 }
+    expect(baselineOf({ scope: 'a', lastComplete: { ...last, scope: 'a' } }, null)).toBe(10)
+    expect(baselineOf({ scope: 'b', lastComplete: { ...last, scope: 'a' } }, null)).toBeNull()
+    // A build before this one did not say.
+    expect(baselineOf({ scope: 'a', lastComplete: last }, null)).toBe(10)
+    expect(baselineOf({ scope: 'a', lastComplete: null }, null)).toBeNull()
+  })
+
+  it('compares with a run that the operator has released, until a later one is complete', () => {
+    const run = { scope: 'a', lastComplete: { runId: '2', fetched: 10, scope: 'a' } }
+    expect(baselineOf(run, { runId: '3', fetched: 4 })).toBe(4)
+    expect(baselineOf(run, { runId: '1', fetched: 4 })).toBe(10)
+    expect(baselineOf({ ...run, lastComplete: null }, { runId: '1', fetched: 4 })).toBe(4)
   })
 })
 
@@ -97,6 +121,23 @@ describe('checkpoints', () => {
     const value = encoded({ ...checkpoint, mood: 'good' })
     const loaded = await loadCheckpoints('prod.', topicOf([value]))
     expect(loaded.get('prod|compute.hosts')).toEqual(checkpoint)
+  })
+
+  it('stand beside what the operator has released, and both are forgotten together', async () => {
+    const released = releasedRecord('prod.', stream, { runId: 'r', fetched: 3 })
+    const records = [checkpointRecord('prod.', stream, checkpoint), released]
+    const topic = async (_name: string, _at: number, onRecord: (record: KafkaRecord) => void) => {
+      records.forEach((record, i) => onRecord({ ...record, offset: BigInt(i), timestampMs: 0 }))
+    }
+    const progress = await loadProgress('prod.', topic)
+    expect(progress.checkpoints).toEqual(new Map([['prod|compute.hosts', checkpoint]]))
+    expect(progress.released).toEqual(new Map([['prod|compute.hosts', { runId: 'r', fetched: 3 }]]))
+    const forgotten = forgetRecords('prod.', 'prod', progress)
+    expect(forgotten.map(({ key, value }) => [key, value])).toEqual([
+      ['prod|compute.hosts', null],
+      ['prod|compute.hosts|released', null],
+    ])
+    expect(forgetRecords('prod.', 'pro', progress)).toEqual([])
   })
 
   it('are gone after a tombstone', async () => {
