@@ -1,8 +1,10 @@
 // Drives the lifecycle as the transactional core would, with a state log kept in memory.
 import type { Asset } from '../../contracts/asset.ts'
 import {
+  type Order,
   type RawFacts,
   type RunEnd,
+  encodeOrder,
   encodeRunEnd,
   placementKey,
   rawHeaders,
@@ -84,6 +86,10 @@ export class LifecycleBench {
     return this.#at({ ...encodeRunEnd(end), timestampMs: end.endedAtMs })
   }
 
+  order(order: Order): KafkaRecord {
+    return this.#at({ ...encodeOrder(order), timestampMs: order.orderedAtMs })
+  }
+
   #at(record: Pick<KafkaRecord, 'key' | 'value' | 'headers' | 'timestampMs'>): KafkaRecord {
     return { topic: 'raw.test', partition: 0, offset: this.#rawOffset++, ...record }
   }
@@ -98,8 +104,10 @@ export class LifecycleBench {
     return this.#commit(this.plan(records))
   }
 
-  commitControl(record: KafkaRecord): OutRecord[] {
-    return [...this.processor.control(this.store, record)].flatMap((step) => this.#commit(step))
+  /** With `crashAfter` only so many of its transactions are committed. */
+  commitControl(record: KafkaRecord, crashAfter = Infinity): OutRecord[] {
+    const steps = [...this.processor.control(this.store, record)]
+    return steps.slice(0, crashAfter).flatMap((step) => this.#commit(step))
   }
 
   #commit(step: Step): OutRecord[] {

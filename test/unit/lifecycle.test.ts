@@ -328,7 +328,8 @@ describe('the answer to run-end', () => {
     expect(first?.tally?.units_seen).toBe(2)
     bench.restore()
     bench.commit(bench.record(hostFacts(run2), host([A])))
-    const [next] = runsIn(bench.commitControl(bench.runEnd(runEndOf({ runId: RUN_2 }))))
+    const partial = runEndOf({ runId: RUN_2, verdict: 'PARTIAL' })
+    const [next] = runsIn(bench.commitControl(bench.runEnd(partial)))
     expect(next?.tally?.units_seen).toBe(1)
     expect(next?.tally?.outputs).toEqual(first?.tally?.outputs)
     const written = bench.written.filter((r) => r.topic === 'exposure.findings').length

@@ -88,7 +88,7 @@ function* endRun(
         ? origin
         : originOf(record, sourceOf(entity, stranger, options), end.runId, end.endedAtMs),
   }
-  const known = store.streams.get(name) ?? { ...NO_STREAM, scope: end.scope, scopeSince: end.runId }
+  const known = store.streams.get(name) ?? { ...NO_STREAM, scope: end.scope }
   const { draft, walked } = yield* walkStream(store, plan, record, options, name, known, end.runId)
   draft.putStream(name, judgement.stream)
   if (folded) {

@@ -45,7 +45,7 @@ export function judge(
 ): Judgement {
   const known = store.streams.get(streamName)
   const sameScope = known === undefined || known.scope === end.scope
-  const scopeSince = sameScope ? (known?.scopeSince ?? end.runId) : end.runId
+  const scopeSince = sameScope ? (known?.scopeSince ?? '') : end.runId
   const listings = listingsWith(sameScope ? (known?.listings ?? []) : [], end)
   const listed = end.kind === 'SNAPSHOT' && isListing(end)
   const before = listed ? thresholdOf(listings, rules.closeAfterRuns) : null
