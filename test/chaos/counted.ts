@@ -1,8 +1,11 @@
 // A run of the real processor whose right output is known, and what came out by a stranger's word.
 import { randomBytes } from 'node:crypto'
+import { createKafka } from '../../runtime/kafka/client.ts'
+import { openLogReader, type LogReader } from '../../runtime/kafka/log-reader.ts'
 import { runProcessor, type RunningProcessor } from '../../runtime/kafka/processor.ts'
 import { openSession } from '../../runtime/kafka/session.ts'
 import type { KafkaSettings, OutRecord } from '../../runtime/kafka/types.ts'
+import { retrying } from '../../runtime/kafka/waiting.ts'
 import {
   countingInput,
   countingProcessor,
@@ -18,6 +21,7 @@ const CHUNK_RECORDS_MAX = 8
 const SESSION_TIMEOUT_MS = 6_000
 const READ_TIMEOUT_MS = 60_000
 const WRITE_ATTEMPTS_MAX = 10
+const WRITE_PAUSE_MS = 200
 const TRANSACTION_TIMEOUT_MS = 20_000
 const DIFFERENCES_MAX = 10
 /** Values of bytes need none. */
@@ -135,44 +139,42 @@ function startOwner(
 }
 
 /**
- * Writes records once, whatever becomes of an attempt: a marker in the same transaction says
- * afterwards whether one that failed has been committed after all.
+ * Writes records once, whatever becomes of an attempt: the first of them says afterwards whether
+ * one that failed has been committed after all.
  */
 async function writeOnce(
   settings: KafkaSettings,
   transactionalId: string,
   records: readonly OutRecord[],
 ): Promise<void> {
-  const scene = await openScene(settings.brokers, settings.prefix, settings.replicationFactor)
-  try {
-    const [first] = records
-    if (first === undefined) return
-    const { topic, partition } = first
-    for (let attempt = 1; ; attempt += 1) {
-      // Who opens the id has decided what was under way; only then the log is asked.
-      const session = await openSession(scene.client, {
-        transactionalId,
-        transactionTimeoutMs: TRANSACTION_TIMEOUT_MS,
-      })
-      try {
-        if (await holds(scene, topic, partition, first)) return
-        await session.commit({ outputs: records })
-        return
-      } catch (error) {
-        if (attempt >= WRITE_ATTEMPTS_MAX) throw error
-      } finally {
-        await session.close()
-      }
+  const [first] = records
+  if (first === undefined) return
+  const reader = openLogReader(settings, testLog)
+  const client = createKafka(settings, 'chaos-source', testLog)
+  const attempt = async (): Promise<void> => {
+    // Who opens the id has decided what was under way; only then the log is asked.
+    const session = await openSession(client, {
+      transactionalId,
+      transactionTimeoutMs: TRANSACTION_TIMEOUT_MS,
+    })
+    try {
+      if (!(await holds(reader, first))) await session.commit({ outputs: records })
+    } finally {
+      await session.close()
     }
+  }
+  try {
+    const bounds = { attemptsMax: WRITE_ATTEMPTS_MAX, pauseMs: WRITE_PAUSE_MS }
+    await retrying(bounds, () => true, attempt)
   } finally {
-    await scene.close()
+    await reader.close()
   }
 }
 
-async function holds(scene: Scene, topic: string, partition: number, wanted: OutRecord) {
+async function holds(reader: LogReader, { topic, partition, key, headers }: OutRecord) {
   let found = false
-  await scene.reader.readToEnd(topic, partition, ({ key, headers }) => {
-    found ||= key === wanted.key && headers['run'] === wanted.headers['run']
+  await reader.readToEnd(topic, partition, (record) => {
+    found ||= record.key === key && record.headers['run'] === headers['run']
   })
   return found
 }
