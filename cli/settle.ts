@@ -18,6 +18,7 @@ export class RunFollower {
   readonly #next = new Map<number, bigint>()
   /** Tallies by run id and raw partition, each with its own place in exposure.runs. */
   readonly #tallies = new Map<string, Map<number, Run>>()
+  readonly #finished = new Set<string>()
   readonly #places = new Map<string, bigint>()
 
   constructor(pipeline: Pipeline) {
@@ -26,7 +27,7 @@ export class RunFollower {
   }
 
   /**
-   * Resolves when every raw partition has answered each of these runs.
+   * Resolves when every raw partition has answered each of these runs, and the ledger has said so.
    * @throws PipelineError when that takes longer than `timeoutMs`
    */
   async answered(
@@ -51,7 +52,7 @@ export class RunFollower {
   #isAnswered(runId: string): boolean {
     const tallies = this.#tallies.get(runId)
     const [first] = tallies?.values() ?? []
-    return first !== undefined && tallies?.size === first.partitions
+    return this.#finished.has(runId) && tallies?.size === first?.partitions
   }
 
   #targets(runIds: readonly string[]): Targets {
@@ -89,8 +90,10 @@ export class RunFollower {
       for (const { offset, value } of values) {
         this.#places.set(partitionKey(this.#topic, partition), offset)
         const decoded = await codecs.decodeAny(value)
-        if (decoded.schemaName !== 'Run' || decoded.value.tally === null) continue
+        if (decoded.schemaName !== 'Run') continue
         const run = decoded.value
+        if (run.phase === 'FINISHED') this.#finished.add(run.run_id)
+        if (run.phase !== 'TALLY') continue
         const tallies = this.#tallies.get(run.run_id) ?? new Map<number, Run>()
         if (run.tally !== null) tallies.set(run.tally.partition, run)
         this.#tallies.set(run.run_id, tallies)

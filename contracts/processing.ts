@@ -50,6 +50,8 @@ export type PartitionStore = {
 export type Processor<S extends PartitionStore> = {
   createStore(partition: number): S
   isControl(record: KafkaRecord): boolean
+  /** Before `data`: gets what reading these records needs. Retried when it throws. */
+  prepare?(records: readonly KafkaRecord[]): Promise<void>
   /** Data records of one partition, in order. Pure; never throws for a bad record. */
   data(store: S, records: readonly KafkaRecord[]): Step
   /**

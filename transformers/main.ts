@@ -2,11 +2,18 @@
 import { PipelineError } from '../contracts/errors.ts'
 import type { Drift } from '../contracts/ports.ts'
 import { type RawFacts, type RunEnd, streamKey } from '../contracts/envelope.ts'
-import type { KafkaRecord } from '../contracts/processing.ts'
+import type { KafkaRecord, PartitionStore } from '../contracts/processing.ts'
+import type { Run } from '../contracts/run.ts'
 import { RAW_TOPIC, STATE_TOPIC, VENDORS, type VendorId, topicName } from '../contracts/topics.ts'
 import { deadLetter } from '../runtime/dead-letter.ts'
-import { type RunningProcessor, runProcessor } from '../runtime/kafka/processor.ts'
+import type { ErrorScope } from '../runtime/error-event.ts'
+import {
+  type ProcessorOptions,
+  type RunningProcessor,
+  runProcessor,
+} from '../runtime/kafka/processor.ts'
 import type { Pipeline } from '../runtime/pipeline.ts'
+import { createLedger, isRemoval } from './ledger.ts'
 import type { ClosingRules } from './lifecycle/listings.ts'
 import { createLifecycle } from './lifecycle/processor.ts'
 import { MAPPING_VERSION } from './mapping-version.ts'
@@ -23,9 +30,12 @@ export type RunningTransformers = { readonly stop: () => Promise<void> }
 export const transformerGroup = (prefix: string, vendor: VendorId): string =>
   `${prefix}transformer.${vendor}`
 
-/** One consumer group per vendor; instances share its partitions. */
+export const ledgerGroup = (prefix: string): string => `${prefix}ledger`
+
+/** One consumer group per vendor, and one for the ledger; instances share their partitions. */
 export function startTransformers(pipeline: Pipeline, closing: ClosingRules): RunningTransformers {
-  const running = VENDORS.map((vendor) => startVendor(pipeline, vendor, closing))
+  const vendors = VENDORS.map((vendor) => startVendor(pipeline, vendor, closing))
+  const running = [...vendors, startLedger(pipeline)]
   return {
     stop: async () => {
       await Promise.all(running.map((processor) => processor.stop()))
@@ -38,7 +48,7 @@ function startVendor(
   vendor: VendorId,
   closing: ClosingRules,
 ): RunningProcessor {
-  const { prefix, codecs, reporter, metrics, log, settings } = pipeline
+  const { prefix, codecs, metrics } = pipeline
   const scope = { connection: null, vendor, product: null, stream: null, sink: null, runId: null }
   const processor = createLifecycle({
     prefix,
@@ -62,16 +72,96 @@ function startVendor(
     },
     onCleanPartition: (end, partition) => clearNormalize(pipeline, vendor, end, partition),
   })
-  const groupId = transformerGroup(prefix, vendor)
+  return runStage(pipeline, scope, {
+    groupId: transformerGroup(prefix, vendor),
+    inputTopic: topicName(prefix, RAW_TOPIC[vendor]),
+    stateTopic: topicName(prefix, STATE_TOPIC[vendor]),
+    processor,
+  })
+}
+
+function startLedger(pipeline: Pipeline): RunningProcessor {
+  const { prefix, codecs } = pipeline
+  const processor = createLedger({
+    prefix,
+    prepare: async (values) => {
+      for (const value of values) await loadWriter(codecs, value)
+    },
+    decode: (value) => {
+      const { schemaName, value: run } = codecs.decode(value)
+      if (schemaName === 'Run') return run
+      throw new PipelineError('SERIALIZATION', 'REGISTRY', `a ${schemaName} is no run`)
+    },
+    encode: (value) => codecs.encode('runs', value),
+    deadLetter: (record, error) => deadLetter(prefix, record, error, attemptOf(record)),
+    onFinished: (run) => reportHeld(pipeline, run),
+  })
+  const scope = { connection: null, vendor: null, product: null, stream: null }
+  return runStage(
+    pipeline,
+    { ...scope, sink: null, runId: null },
+    {
+      groupId: ledgerGroup(prefix),
+      inputTopic: topicName(prefix, 'runs'),
+      stateTopic: topicName(prefix, 'stateRuns'),
+      processor,
+    },
+  )
+}
+
+/** Poison is met again, and told, where it is decoded. */
+async function loadWriter(codecs: Pipeline['codecs'], value: Buffer): Promise<void> {
+  try {
+    await codecs.decodeAny(value)
+  } catch (error) {
+    if (!(error instanceof PipelineError) || error.retriable) throw error
+  }
+}
+
+/** Tells apart what a partition holds from what the producer has already told. */
+const HELD = 'held closures'
+
+function reportHeld({ reporter }: Pipeline, run: Run): void {
+  const { connection_id: connection, product, stream, run_id: runId, totals } = run
+  const vendor = VENDORS.find((known) => known === run.vendor) ?? null
+  if (isRemoval(run)) {
+    reporter.clearEverywhere([{ connection }])
+    return
+  }
+  const held = totals?.held ?? 0
+  if (held === 0) {
+    if (run.verdict !== 'COMPLETE' && run.verdict !== 'DRIFTED') return
+    // A release also ends what the producer has told of the same run.
+    const condition = { connection, stream, failures: ['MISSING_DATA'] } as const
+    const subjects = run.hold === null ? [HELD, null] : [HELD]
+    reporter.clearEverywhere(subjects.map((subject) => ({ ...condition, subject })))
+    return
+  }
+  const message = `${held} assets and findings of ${stream} stay open: ${run.hold ?? 'held back'}`
+  const remediation = `Look whether the vendor shows them still. If they are really gone: exposure runs release ${runId}`
+  const error = new PipelineError('MISSING_DATA', 'SNAPSHOT', message, {
+    subject: HELD,
+    remediation,
+  })
+  reporter.raise(error, { connection, vendor, product, stream, sink: null, runId })
+}
+
+type StageNames<S extends PartitionStore> = Pick<
+  ProcessorOptions<S>,
+  'groupId' | 'inputTopic' | 'stateTopic' | 'processor'
+>
+
+function runStage<S extends PartitionStore>(
+  { settings, log, reporter }: Pipeline,
+  scope: ErrorScope,
+  names: StageNames<S>,
+): RunningProcessor {
   // True at first: a process before this one may have left its trouble open.
   let troubled = true
   return runProcessor({
+    ...names,
     settings,
-    groupId,
-    inputTopic: topicName(prefix, RAW_TOPIC[vendor]),
-    stateTopic: topicName(prefix, STATE_TOPIC[vendor]),
-    transactionalIdPrefix: groupId,
-    processor,
+    transactionalIdPrefix: names.groupId,
     chunkRecordsMax: CHUNK_RECORDS_MAX,
     chunkBytesMax: CHUNK_BYTES_MAX,
     sessionTimeoutMs: SESSION_TIMEOUT_MS,
@@ -85,6 +175,7 @@ function startVendor(
       if (!troubled) return
       troubled = false
       const failures = ['TEMPORARY_FAILURE', 'INTERNAL'] as const
+      const { vendor } = scope
       reporter.clear({ connection: null, vendor, stream: null, sink: null, failures })
     },
   })

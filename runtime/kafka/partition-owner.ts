@@ -253,6 +253,7 @@ async function workChunk<S extends PartitionStore>(
   const store = heldBy(owner, partition).store
   const [first] = chunk
   if (first === undefined || !processor.isControl(first)) {
+    await processor.prepare?.(chunk)
     await commitStep(owner, partition, fence, processor.data(store, chunk), next)
     return
   }

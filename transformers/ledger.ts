@@ -1,0 +1,209 @@
+// The ledger of runs: when every raw partition has answered a run, one record says how it ended.
+import { z } from 'zod'
+import { EVERY_STREAM, streamKey } from '../contracts/envelope.ts'
+import { PipelineError } from '../contracts/errors.ts'
+import { partitionOf } from '../contracts/placement.ts'
+import type { KafkaRecord, OutRecord, Processor, Step } from '../contracts/processing.ts'
+import { type Run, run as runSchema } from '../contracts/run.ts'
+import { TOPICS, topicName } from '../contracts/topics.ts'
+
+export type LedgerOptions = {
+  readonly prefix: string
+  /** Loads the schemas that wrote these values. @throws PipelineError when the registry is away */
+  readonly prepare: (values: readonly Buffer[]) => Promise<void>
+  /** @throws PipelineError SERIALIZATION when the value is no run of a schema loaded */
+  readonly decode: (value: Buffer) => Run
+  readonly encode: (value: Run) => Buffer
+  readonly deadLetter: (record: KafkaRecord, error: PipelineError) => OutRecord
+  /** Told after the commit, with the FINISHED record. */
+  readonly onFinished: (run: Run) => void
+}
+
+type Tally = NonNullable<Run['tally']>
+
+/** Answers of a run that are still coming in, and how the last run of each stream finished. */
+export class LedgerStore {
+  /** By `<phase>|<connection>|<stream>|<run>`. */
+  readonly answers = new Map<string, Run[]>()
+  /** By `<connection>|<stream>`. */
+  readonly finished = new Map<string, Run>()
+
+  load(key: string, value: Buffer | null): void {
+    const id = key.slice(2)
+    if (key.startsWith('a|')) {
+      if (value === null) this.answers.delete(id)
+      else this.answers.set(id, answersSchema.parse(JSON.parse(value.toString())).answers)
+    } else if (key.startsWith('f|')) {
+      if (value === null) this.finished.delete(id)
+      else this.finished.set(id, finishedSchema.parse(JSON.parse(value.toString())).run)
+    } else throw new Error(`unknown record ${key.slice(0, 2)} in the state of the ledger`)
+  }
+}
+
+const answersSchema = z.object({ v: z.literal(1), answers: z.array(runSchema) })
+const finishedSchema = z.object({ v: z.literal(1), run: runSchema })
+
+/**
+ * Reads exposure.runs and writes FINISHED to it: totals of all tallies, the reasons why closures
+ * are held, the duration. An order of the operator that all partitions have answered finishes anew.
+ */
+export function createLedger(options: LedgerOptions): Processor<LedgerStore> {
+  return {
+    createStore: () => new LedgerStore(),
+    isControl: () => false,
+    prepare: (records) => options.prepare(valuesOf(records)),
+    data: (store, records) => new Entry(store, options).take(records),
+    *control() {
+      // There are none on this topic.
+    },
+  }
+}
+
+const valuesOf = (records: readonly KafkaRecord[]): Buffer[] =>
+  records.map(({ value }) => value).filter((value) => value !== null)
+
+/** What one batch changes, applied to the store after the commit. */
+class Entry {
+  readonly #store: LedgerStore
+  readonly #options: LedgerOptions
+  readonly #answers = new Map<string, Run[] | null>()
+  readonly #finished = new Map<string, Run>()
+  readonly #outputs: OutRecord[] = []
+  readonly #told: Run[] = []
+
+  constructor(store: LedgerStore, options: LedgerOptions) {
+    this.#store = store
+    this.#options = options
+  }
+
+  take(records: readonly KafkaRecord[]): Step {
+    for (const record of records) {
+      if (record.value === null) continue
+      try {
+        this.#meet(this.#options.decode(record.value))
+      } catch (error) {
+        if (!(error instanceof PipelineError)) throw error
+        this.#outputs.push(this.#options.deadLetter(record, error))
+      }
+    }
+    return {
+      outputs: this.#outputs,
+      tail: () => [],
+      state: () => this.#entries(),
+      apply: () => this.#apply(),
+    }
+  }
+
+  #meet(run: Run): void {
+    if (run.tally === null) return
+    const key = `${run.phase}|${streamKey(streamOf(run))}|${run.run_id}`
+    const known = this.#answers.get(key) ?? this.#store.answers.get(key) ?? []
+    const others = known.filter(({ tally }) => tally?.partition !== run.tally?.partition)
+    const answers = [...others, run]
+    if (answers.length < run.partitions) {
+      this.#answers.set(key, answers)
+      return
+    }
+    this.#answers.set(key, null)
+    this.#forgetOlder(run)
+    this.#finish(run, answers)
+  }
+
+  /** A run that some partition never answered is over when a later one is. */
+  #forgetOlder(run: Run): void {
+    const prefix = `${run.phase}|${streamKey(streamOf(run))}|`
+    for (const key of [...this.#store.answers.keys(), ...this.#answers.keys()]) {
+      if (key.startsWith(prefix) && key.slice(prefix.length) < run.run_id) {
+        this.#answers.set(key, null)
+      }
+    }
+  }
+
+  #finish(run: Run, answers: readonly Run[]): void {
+    const stream = streamKey(streamOf(run))
+    const before = this.#finished.get(stream) ?? this.#store.finished.get(stream)
+    const summed = finishedOf(run, answers)
+    const same = run.phase === 'RELEASED' && before?.run_id === run.run_id
+    const value = same && before !== undefined ? releasedOf(before, summed) : summed
+    this.#finished.set(stream, value)
+    this.#outputs.push(this.#record(value))
+    this.#told.push(value)
+  }
+
+  #record(value: Run): OutRecord {
+    const { prefix, encode } = this.#options
+    const key = streamKey(streamOf(value))
+    return {
+      topic: topicName(prefix, 'runs'),
+      partition: partitionOf(key, TOPICS.runs.partitions),
+      key,
+      value: encode(value),
+      headers: { 'content-type': 'application/avro' },
+    }
+  }
+
+  #entries(): { key: string; value: Buffer | null }[] {
+    const json = (value: object) => Buffer.from(JSON.stringify({ v: 1, ...value }))
+    return [
+      ...[...this.#answers].map(([id, answers]) => ({
+        key: `a|${id}`,
+        value: answers === null ? null : json({ answers }),
+      })),
+      ...[...this.#finished].map(([id, run]) => ({ key: `f|${id}`, value: json({ run }) })),
+    ]
+  }
+
+  #apply(): void {
+    for (const [id, answers] of this.#answers) {
+      if (answers === null) this.#store.answers.delete(id)
+      else this.#store.answers.set(id, answers)
+    }
+    for (const [id, run] of this.#finished) this.#store.finished.set(id, run)
+    for (const run of this.#told) this.#options.onFinished(run)
+  }
+}
+
+const streamOf = ({ connection_id, stream }: Run) => ({ connection: connection_id, stream })
+
+/** The sum of the answers. Its time is that of the last of them. */
+function finishedOf(run: Run, answers: readonly Run[]): Run {
+  const tallies = answers.map(({ tally }) => tally).filter((tally) => tally !== null)
+  const sum = (count: (tally: Tally) => number) =>
+    tallies.reduce((total, tally) => total + count(tally), 0)
+  const holds = [...new Set([run.hold, ...tallies.map(({ hold }) => hold)])]
+  const hold = holds
+    .filter((text) => text !== null)
+    .toSorted()
+    .join('; ')
+  const at = Math.max(...answers.map((answer) => answer.at))
+  return {
+    ...run,
+    phase: 'FINISHED',
+    at,
+    hold: hold === '' ? null : hold,
+    tally: null,
+    totals: {
+      units_seen: sum((tally) => tally.units_seen),
+      dead_lettered: sum((tally) => tally.dead_lettered),
+      closed: sum((tally) => tally.closed),
+      held: sum((tally) => tally.held),
+      purged: sum((tally) => tally.purged),
+      duration_ms: Math.max(0, at - run.started_at),
+    },
+  }
+}
+
+/** The run as it was, with what its release has closed; nothing of it is held any more. */
+function releasedOf(before: Run, released: Run): Run {
+  if (before.totals === null) return before
+  const closed = before.totals.closed + (released.totals?.closed ?? 0)
+  return {
+    ...before,
+    at: released.at,
+    hold: null,
+    totals: { ...before.totals, closed, held: 0 },
+  }
+}
+
+/** True when the record is of a whole connection: it has been removed. */
+export const isRemoval = ({ stream }: Run): boolean => stream === EVERY_STREAM
