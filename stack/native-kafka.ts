@@ -25,45 +25,81 @@ export type NativeKafka = {
  * @throws PipelineError CONFIGURATION when it does not start
  */
 export async function startNativeKafka(options: NativeKafka): Promise<Server> {
-  const home = join(options.dataDir, 'kafka')
-  mkdirSync(home, { recursive: true })
-  const properties = join(home, 'server.properties')
-  writeFileSync(properties, settings(options, join(home, 'log')))
-  const classPath = ['-cp', join(options.files, '*'), LOGGING]
-  if (!existsSync(join(home, 'log/meta.properties'))) {
-    await format(options.java, classPath, properties)
-  }
-  return startServer({
+  const { java, files, dataDir, port, controllerPort } = options
+  return startKafkaNode({
     name: 'Kafka',
-    command: options.java,
-    args: ['-Xms256m', '-Xmx768m', ...classPath, 'kafka.Kafka', properties],
-    env: {},
-    dataDir: home,
-    logFile: join(options.dataDir, 'kafka.log'),
-    stopSignal: 'SIGTERM',
-    readyTimeoutMs: READY_TIMEOUT_MS,
-    ready: () => probeKafka(`127.0.0.1:${options.port}`),
+    java,
+    files,
+    dataDir,
+    port,
+    memory: ['-Xms256m', '-Xmx768m'],
+    clusterId: newClusterId(),
+    settings: {
+      // The voter by its present port: one written into the log at formatting would be for ever.
+      ...nodeSettings(1, port, [{ id: 1, controllerPort }]),
+      ...BROKER_SETTINGS,
+    },
   })
 }
 
-function settings(options: NativeKafka, logDir: string): string {
-  const broker = `PLAINTEXT://127.0.0.1:${options.port}`
-  const controller = `127.0.0.1:${options.controllerPort}`
-  return Object.entries({
+export type KafkaNode = Omit<NativeKafka, 'controllerPort'> & {
+  readonly name: string
+  /** Options of the Java machine. */
+  readonly memory: readonly string[]
+  /** The same for all nodes of a cluster; used when its storage is formatted. */
+  readonly clusterId: string
+  /** All of server.properties but `log.dirs`. */
+  readonly settings: Readonly<Record<string, string | number | boolean>>
+}
+
+/**
+ * Starts one node of a cluster, which may have more; formats its storage the first time only.
+ * @throws PipelineError CONFIGURATION when it does not start
+ */
+export async function startKafkaNode(node: KafkaNode): Promise<Server> {
+  const home = join(node.dataDir, 'kafka')
+  mkdirSync(home, { recursive: true })
+  const properties = join(home, 'server.properties')
+  const lines = Object.entries({ ...node.settings, 'log.dirs': join(home, 'log') })
+  writeFileSync(properties, lines.map(([name, value]) => `${name}=${value}\n`).join(''))
+  const classPath = ['-cp', join(node.files, '*'), LOGGING]
+  if (!existsSync(join(home, 'log/meta.properties'))) {
+    await format(node, classPath, properties)
+  }
+  return startServer({
+    name: node.name,
+    command: node.java,
+    args: [...node.memory, ...classPath, 'kafka.Kafka', properties],
+    env: {},
+    dataDir: home,
+    logFile: join(node.dataDir, 'kafka.log'),
+    stopSignal: 'SIGTERM',
+    readyTimeoutMs: READY_TIMEOUT_MS,
+    ready: () => probeKafka(`127.0.0.1:${node.port}`),
+  })
+}
+
+export const newClusterId = (): string => randomBytes(16).toString('base64url')
+
+/** Who a node is and where it listens; every node is a broker and a voter. */
+export function nodeSettings(
+  id: number,
+  port: number,
+  voters: readonly { readonly id: number; readonly controllerPort: number }[],
+): Record<string, string | number> {
+  const addressOf = (node: { controllerPort: number }) => `127.0.0.1:${node.controllerPort}`
+  const broker = `PLAINTEXT://127.0.0.1:${port}`
+  const own = voters.filter((voter) => voter.id === id).map(addressOf)
+  return {
     'process.roles': 'broker,controller',
-    'node.id': 1,
-    // The voter by its present port: one written into the log at formatting would be for ever.
-    'controller.quorum.voters': `1@${controller}`,
-    listeners: `${broker},CONTROLLER://${controller}`,
+    'node.id': id,
+    'controller.quorum.voters': voters.map((voter) => `${voter.id}@${addressOf(voter)}`).join(),
+    listeners: `${broker},CONTROLLER://${own.join()}`,
     'advertised.listeners': broker,
     'controller.listener.names': 'CONTROLLER',
     'inter.broker.listener.name': 'PLAINTEXT',
     'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
-    'log.dirs': logDir,
-    ...BROKER_SETTINGS,
-  })
-    .map(([name, value]) => `${name}=${value}\n`)
-    .join('')
+  }
 }
 
 /** What one node needs, and what makes development and tests quick; containers have it too. */
@@ -80,8 +116,11 @@ export const BROKER_SETTINGS = {
   'log.cleaner.backoff.ms': 300,
 } as const
 
-async function format(java: string, classPath: string[], properties: string): Promise<void> {
-  const clusterId = randomBytes(16).toString('base64url')
+async function format(
+  { java, clusterId }: KafkaNode,
+  classPath: readonly string[],
+  properties: string,
+): Promise<void> {
   const tool = ['kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', properties]
   try {
     await promisify(execFile)(java, ['-Xmx256m', ...classPath, ...tool], {

@@ -47,7 +47,11 @@ function readPorts(file: string): Partial<Record<string, number>> {
   }
 }
 
-async function freePort(used: readonly number[]): Promise<number> {
+/**
+ * A port that nothing listens on now, other than those in `used`.
+ * @throws PipelineError CONFIGURATION when none can be found
+ */
+export async function freePort(used: readonly number[]): Promise<number> {
   for (let attempt = 0; attempt < TRIES_MAX; attempt += 1) {
     const port = randomInt(PORT_MIN, PORT_MAX + 1)
     if (!used.includes(port) && (await isFree(port))) return port

@@ -33,6 +33,8 @@ export type Server = {
   /** Resolves with one sentence, which names the log file, when the server ends by itself. */
   readonly exited: Promise<string>
   readonly stop: () => Promise<void>
+  /** Ends it as a power cut would: nothing is written out, nobody is told. */
+  readonly kill: () => Promise<void>
 }
 
 /**
@@ -60,6 +62,12 @@ export async function startServer(plan: ServerPlan): Promise<Server> {
     stopping = true
     return stopGuard(guard, serverPid)
   }
+  const kill = async () => {
+    stopping = true
+    if (serverPid !== undefined && Number.isInteger(serverPid)) killGroup(serverPid)
+    // The guard ends with its server.
+    await stopGuard(guard, serverPid)
+  }
   try {
     await untilReady(plan, guard)
   } catch (error) {
@@ -67,7 +75,7 @@ export async function startServer(plan: ServerPlan): Promise<Server> {
     if (said === '' || !(error instanceof PipelineError)) throw error
     throw startFault(`${plan.name} did not start: ${said.trim()}`)
   }
-  return { exited, stop }
+  return { exited, stop, kill }
 }
 
 function spawnGuard(plan: ServerPlan): ChildProcess {
