@@ -2,8 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { cortexConnection } from '../producers/cortex/config.ts'
-import { prismaCloudConnection } from '../producers/prisma-cloud/config.ts'
+import { connectionSettings } from '../producers/definitions.ts'
 import { PipelineError } from '../contracts/errors.ts'
 import { configFile, kafkaConfig, readConfig, registryConfig } from '../runtime/config.ts'
 import { duration, longDuration } from '../runtime/connection-config.ts'
@@ -19,14 +18,11 @@ function repeatedNames(list: unknown): string[] {
   return [...new Set(names.filter((name, index) => names.indexOf(name) < index))]
 }
 
-const connections = z
-  .array(z.discriminatedUnion('type', [prismaCloudConnection, cortexConnection]))
-  .refine((list) => repeatedNames(list).length === 0, {
-    // Also when something else is wrong: all problems are named at once.
-    when: () => true,
-    error: ({ input }) =>
-      `names are unique; used more than once: ${repeatedNames(input).join(', ')}`,
-  })
+const connections = z.array(connectionSettings).refine((list) => repeatedNames(list).length === 0, {
+  // Also when something else is wrong: all problems are named at once.
+  when: () => true,
+  error: ({ input }) => `names are unique; used more than once: ${repeatedNames(input).join(', ')}`,
+})
 
 /** When what a listing shows no more is closed, held back and forgotten. */
 const lifecycle = z.strictObject({

@@ -18,11 +18,18 @@ export type RunningStages = {
   readonly stop: () => Promise<void>
 }
 
+export type StageOptions = {
+  readonly once: boolean
+  readonly signal: AbortSignal
+  /** Producers leave alone what others have defined: for one machine with one file. */
+  readonly ownOnly?: boolean
+}
+
 export async function startStages(
   pipeline: Pipeline,
   config: Pick<ExposureConfig, 'connections' | 'sinks' | 'lifecycle'>,
   stages: readonly StageName[],
-  options: { readonly once: boolean; readonly signal: AbortSignal },
+  options: StageOptions,
 ): Promise<RunningStages> {
   const own = new AbortController()
   const signal = AbortSignal.any([options.signal, own.signal])
@@ -31,7 +38,11 @@ export async function startStages(
     : null
   const sinks = stages.includes('sinks') ? await startSinks(pipeline, config.sinks) : null
   const producers = stages.includes('producers')
-    ? runProducers(pipeline, config.connections, { once: options.once, signal })
+    ? runProducers(pipeline, config.connections, {
+        ...options,
+        signal,
+        fusePercent: config.lifecycle.fuse,
+      })
     : Promise.resolve([])
   // The caller awaits it later; a rejection before that must not end the process by itself.
   producers.catch(() => undefined)

@@ -101,7 +101,7 @@ async function launch(options: Launch): Promise<Ending> {
   const admin = await openAdmin(settings, log)
   cleanups.push(() => admin.close())
   const startedAtMs = Date.now()
-  const running = await startStages(pipeline, config, STAGES, { once, signal })
+  const running = await startStages(pipeline, config, STAGES, { once, signal, ownOnly: true })
   cleanups.push(running.stop)
   tellWhere(stack, config)
   const following = { pipeline, config, admin, running, signal, stages, once, startedAtMs }

@@ -1,53 +1,157 @@
-// The stage of producers: polls every configured connection, each in its own loop.
-import type { z } from 'zod'
-import { openSession } from '../runtime/kafka/session.ts'
+// The stage of producers: polls the connections that its consumer group deals to this process.
+import { PipelineError } from '../contracts/errors.ts'
+import {
+  type Definition,
+  definitionStands,
+  isPaused,
+  loadConnections,
+} from '../runtime/connections.ts'
+import { type Lease, leasedSession } from '../runtime/connections-lease.ts'
+import { ownConnections } from '../runtime/connections-owner.ts'
 import type { Pipeline } from '../runtime/pipeline.ts'
 import {
   type ConnectionOptions,
   type TurnOutcome,
   runConnection,
 } from '../runtime/run-connection.ts'
-import type { cortexConnection } from './cortex/config.ts'
-import type { prismaCloudConnection } from './prisma-cloud/config.ts'
+import {
+  type ConnectionSettings,
+  accessOf,
+  settingsOf,
+  unreadableError,
+  writeDefinitions,
+} from './definitions.ts'
 import { CONNECTORS } from './sources.ts'
 
-export type ConnectionSettings =
-  | z.infer<typeof prismaCloudConnection>
-  | z.infer<typeof cortexConnection>
+const SESSION_TIMEOUT_MS = 30_000
+
+export type ProducersOptions = {
+  /** True: each stream has one turn, in this process, whatever the group says. */
+  readonly once: boolean
+  readonly signal: AbortSignal
+  /** So many percent fewer units than before close nothing by themselves. */
+  readonly fusePercent: number
+  /** True: connections that others have defined are left to others. */
+  readonly ownOnly?: boolean
+  /** So long a process that died holds up its connections; default 30 s. */
+  readonly sessionTimeoutMs?: number
+}
 
 /**
- * A chunk is in memory before its transaction opens, so that this only has to cover the sending.
- */
-const TRANSACTION_TIMEOUT_MS = 30_000
-
-/**
- * Pulls all connections that are not paused until the signal comes, or each stream once.
+ * Defines `connections`, then polls until the signal comes: those that the group deals to this
+ * process, whoever has defined them; or with `once` these, each stream once.
  * @throws PipelineError for what only the operator can mend
  */
 export async function runProducers(
   pipeline: Pipeline,
   connections: readonly ConnectionSettings[],
-  options: { readonly once: boolean; readonly signal: AbortSignal },
+  options: ProducersOptions,
 ): Promise<TurnOutcome[]> {
-  const { prefix, producers, reader, codecs, reporter, metrics, log } = pipeline
+  await writeDefinitions(pipeline, connections)
+  const names = new Set(connections.map(({ name }) => name))
+  if (options.once) return await pollOnce(pipeline, names, options)
+  const { settings, reporter, log } = pipeline
+  const scope = NO_CONNECTION
+  // True at first: a process before this one may have left its trouble open.
+  let troubled = true
+  const owner = ownConnections({
+    settings,
+    readToEnd: accessOf(pipeline).readToEnd,
+    sessionTimeoutMs: options.sessionTimeoutMs ?? SESSION_TIMEOUT_MS,
+    isWanted: (name) => options.ownOnly !== true || names.has(name),
+    poll: async (definition, lease, signal) => {
+      await poll(pipeline, definition, { ...options, signal }, lease)
+    },
+    onUnreadable: (name) => reporter.raise(unreadableError(name), { ...scope, connection: name }),
+    onTrouble: (error) => {
+      troubled = true
+      reporter.raise(error, scope)
+    },
+    onProgress: () => {
+      if (!troubled) return
+      troubled = false
+      const failures = ['TEMPORARY_FAILURE', 'INTERNAL'] as const
+      reporter.clear({ connection: null, vendor: null, sink: null, failures })
+    },
+    log,
+  })
+  const stop = () => void owner.stop()
+  options.signal.addEventListener('abort', stop, { once: true })
+  if (options.signal.aborted) stop()
+  try {
+    await owner.done
+  } finally {
+    await owner.stop()
+  }
+  return []
+}
+
+const NO_CONNECTION = {
+  connection: null,
+  vendor: null,
+  product: null,
+  stream: null,
+  sink: null,
+  runId: null,
+} as const
+
+/**
+ * Without the group: its joins would only cost time, and another process that polls the connection
+ * is pushed aside by the fence of each stream, which both are told of.
+ */
+async function pollOnce(
+  pipeline: Pipeline,
+  names: ReadonlySet<string>,
+  options: ProducersOptions,
+): Promise<TurnOutcome[]> {
+  const { prefix, readToEnd } = accessOf(pipeline)
+  const known = await loadConnections(prefix, readToEnd)
+  const active = [...names].flatMap((name) => {
+    const definition = known.find((one) => one.name === name)?.definition ?? null
+    return definition === null || isPaused(definition) ? [] : [definition]
+  })
+  const turns = active.map((definition) => poll(pipeline, definition, options, null))
+  return (await Promise.all(turns)).flat()
+}
+
+async function poll(
+  pipeline: Pipeline,
+  definition: Definition,
+  { once, signal, fusePercent }: ProducersOptions,
+  lease: Lease | null,
+): Promise<TurnOutcome[]> {
+  const { codecs, reporter, metrics, log } = pipeline
+  const { prefix, openSession, readToEnd } = accessOf(pipeline)
   const shared: ConnectionOptions = {
     prefix,
-    openSession: (transactionalId) =>
-      openSession(producers, { transactionalId, transactionTimeoutMs: TRANSACTION_TIMEOUT_MS }),
-    readToEnd: (topic, partition, onRecord) => reader.readToEnd(topic, partition, onRecord),
+    openSession: (id) =>
+      leasedSession(
+        () => openSession(id),
+        lease,
+        () => definitionStands(prefix, readToEnd, definition),
+        signal,
+      ),
+    readToEnd,
     encodeRun: (value) => codecs.encode('runs', value),
     reporter,
     metrics,
+    fusePercent,
     nowMs: Date.now,
     random: Math.random,
     log,
-    ...options,
+    once,
+    signal,
+    ...(lease === null ? {} : { lease }),
   }
-  const active = connections.filter((connection) => connection.paused !== true)
-  const loops = active.map((connection) =>
-    connection.type === 'cortex'
-      ? runConnection(connection, CONNECTORS.cortex, shared)
-      : runConnection(connection, CONNECTORS['prisma-cloud'], shared),
-  )
-  return (await Promise.all(loops)).flat()
+  let connection: ConnectionSettings
+  try {
+    connection = settingsOf(definition)
+  } catch (error) {
+    if (!(error instanceof PipelineError)) throw error
+    reporter.raise(error, { ...NO_CONNECTION, connection: definition.name })
+    return []
+  }
+  return connection.type === 'cortex'
+    ? await runConnection(connection, CONNECTORS.cortex, shared)
+    : await runConnection(connection, CONNECTORS['prisma-cloud'], shared)
 }

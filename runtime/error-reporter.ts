@@ -51,6 +51,8 @@ export type ErrorReporter = {
    * throws and never waits.
    */
   clearEverywhere(filters: readonly ClearFilter[]): void
+  /** Reads what other processes have raised and cleared, so that it is not told again. Never throws. */
+  learn(): Promise<void>
   /** A call of the connection succeeded: it is not disconnected. */
   succeeded(connection: string): void
   open(): readonly ConnectorError[]
@@ -93,8 +95,6 @@ export function createErrorReporter(options: ReporterOptions): ErrorReporter {
   const startedMs = options.nowMs()
   const conditions = createConditions(options)
   const lastSuccessMs = new Map<string, number>()
-  const toClear: ClearFilter[] = []
-  let clearing: Promise<void> | null = null
 
   const raise: ErrorReporter['raise'] = (error, scope, record) => {
     const nowMs = options.nowMs()
@@ -118,8 +118,37 @@ export function createErrorReporter(options: ReporterOptions): ErrorReporter {
       conditions.put(clearedOf(event, nowMs))
     }
   }
-  const clearInTurn = async () => {
-    while (toClear.length > 0) {
+  const others = followOthers(options, conditions, clear)
+  return {
+    raise,
+    succeeded(connection) {
+      lastSuccessMs.set(connection, options.nowMs())
+      clear({ connection, failures: ['TEMPORARY_DISCONNECTED'] })
+    },
+    clear: (filter) => clear(filter),
+    clearEverywhere: (filters) => others.clear(filters),
+    learn: () => others.learn(),
+    open: () => conditions.all(),
+    async flush(timeoutMs) {
+      const timeout = new Promise<void>((resolve) => void setTimeout(resolve, timeoutMs).unref())
+      await Promise.race([others.settled().then(conditions.sent), timeout])
+    },
+  }
+}
+
+/** Reads what other processes tell, then clears; one reading at a time. */
+function followOthers(
+  options: ReporterOptions,
+  conditions: ReturnType<typeof createConditions>,
+  clear: (filter: ClearFilter, among: ReadonlySet<ConnectorError>) => void,
+) {
+  const toClear: ClearFilter[] = []
+  let unlearned = false
+  let reading: Promise<void> | null = null
+
+  const readInTurn = async () => {
+    while (toClear.length > 0 || unlearned) {
+      unlearned = false
       const filters = toClear.splice(0)
       // What is raised while the topic is read is newer than what was seen to work.
       const before = new Set(conditions.all())
@@ -133,25 +162,19 @@ export function createErrorReporter(options: ReporterOptions): ErrorReporter {
       }
       for (const filter of filters) clear(filter, before)
     }
-    clearing = null
+    reading = null
   }
   return {
-    raise,
-    succeeded(connection) {
-      lastSuccessMs.set(connection, options.nowMs())
-      clear({ connection, failures: ['TEMPORARY_DISCONNECTED'] })
-    },
-    clear: (filter) => clear(filter),
-    clearEverywhere(filters) {
+    clear(filters: readonly ClearFilter[]): void {
       // Beyond the bound the next run says it again.
       if (toClear.length < TO_CLEAR_MAX) toClear.push(...filters)
-      clearing ??= clearInTurn()
+      reading ??= readInTurn()
     },
-    open: () => conditions.all(),
-    async flush(timeoutMs) {
-      const timeout = new Promise<void>((resolve) => void setTimeout(resolve, timeoutMs).unref())
-      await Promise.race([Promise.resolve(clearing).then(conditions.sent), timeout])
+    async learn(): Promise<void> {
+      unlearned = true
+      await (reading ??= readInTurn())
     },
+    settled: () => Promise.resolve(reading),
   }
 }
 

@@ -4,8 +4,9 @@ import { streamKey } from '../contracts/envelope.ts'
 import { PipelineError } from '../contracts/errors.ts'
 import type { Source } from '../contracts/ports.ts'
 import type { Verdict } from '../contracts/run.ts'
-import { loadCheckpoints } from './checkpoint.ts'
+import { type RunCheckpoint, loadCheckpoints } from './checkpoint.ts'
 import type { ConnectionConfig } from './connection-config.ts'
+import type { Lease } from './connections-lease.ts'
 import type { VendorConnector } from './connector.ts'
 import type { ErrorScope } from './error-event.ts'
 import { faultScope } from './error-reporter.ts'
@@ -13,6 +14,7 @@ import { isFenced } from './kafka/errors.ts'
 import type { Metrics } from './metrics.ts'
 import { transactionalIdOf } from './run-names.ts'
 import { type RunSourceOptions, RunInterrupted, runSource } from './run-source.ts'
+import { StaleStreams } from './stale-streams.ts'
 
 /** How one turn of one stream ended. `runId` null: it never came to a run. */
 export type TurnOutcome = {
@@ -29,6 +31,8 @@ export type ConnectionOptions = Omit<RunSourceOptions, 'counters'> & {
   /** True: every stream has one turn, then it is over. */
   readonly once: boolean
   readonly random: () => number
+  /** Whether the group of producers says that this process polls it; absent: there is no group. */
+  readonly lease?: Lease
   /** The first pause after Kafka failed; doubles up to 30 s. Default 1 s. */
   readonly interruptedPauseMs?: number
 }
@@ -38,8 +42,10 @@ const INTERRUPTED_PAUSE_MS = 1_000
 const INTERRUPTED_PAUSE_MS_MAX = 30_000
 /** With `once`, a run that Kafka interrupts this often in a row is given up. */
 const INTERRUPTIONS_MAX = 20
+/** A turn takes its stream back so often from those whom the group does not know. */
+const TAKEN_BACK_MAX = 2
 const PUSHED_ASIDE =
-  'Run `exposure run producers` once per connection list. This process tries again at its next turn.'
+  'Something outside the group of producers polls it, such as `exposure start --once`. End one of the two; this process tries again at its next turn.'
 const ORDER = { assets: 0, both: 1, findings: 2 } as const
 
 /** The sources of a connection that are switched on, in the order in which they are pulled. */
@@ -82,6 +88,7 @@ class Turns<Config extends ConnectionConfig, Client> {
   /** The one being pulled: faults of calls are its faults. */
   #source: Source<Client, unknown> | null = null
   #tenant: string | null = null
+  readonly #stale: StaleStreams
 
   constructor(
     config: Config,
@@ -91,6 +98,7 @@ class Turns<Config extends ConnectionConfig, Client> {
     this.#config = config
     this.#connector = connector
     this.#options = options
+    this.#stale = new StaleStreams(config, options.nowMs)
   }
 
   async once(): Promise<TurnOutcome[]> {
@@ -116,8 +124,29 @@ class Turns<Config extends ConnectionConfig, Client> {
   async forever(): Promise<TurnOutcome[]> {
     const sources = this.#sources()
     await this.#takeOver(sources)
-    const dueMs = await this.#firstTurns(sources)
+    const saved = await this.#checkpoints()
+    const dueMs = this.#firstTurns(sources, saved)
     const failures = new Map<string, number>()
+    const { signal, reporter } = this.#options
+    // Who polled before may have raised it already.
+    await reporter.learn()
+    const over = new AbortController()
+    const untilOver = AbortSignal.any([signal, over.signal])
+    const watching = this.#stale.watch(sources, saved, reporter, untilOver)
+    try {
+      await this.#turns(sources, dueMs, failures)
+    } finally {
+      over.abort()
+      await watching
+    }
+    return []
+  }
+
+  async #turns(
+    sources: readonly Source<Client, unknown>[],
+    dueMs: Map<string, number>,
+    failures: Map<string, number>,
+  ): Promise<void> {
     const { signal, nowMs } = this.#options
     while (!signal.aborted && sources.length > 0) {
       // Several turns missed meanwhile are one: the next is counted from now.
@@ -132,7 +161,6 @@ class Turns<Config extends ConnectionConfig, Client> {
       const nextMs = Math.min(...dueMs.values())
       await this.#pause(Math.max(50, nextMs - nowMs()))
     }
-    return []
   }
 
   async close(): Promise<void> {
@@ -158,8 +186,10 @@ class Turns<Config extends ConnectionConfig, Client> {
   }
 
   /** A stream whose last run ended waits for its turn; one that was interrupted goes on at once. */
-  async #firstTurns(sources: readonly Source<Client, unknown>[]): Promise<Map<string, number>> {
-    const saved = await this.#checkpoints()
+  #firstTurns(
+    sources: readonly Source<Client, unknown>[],
+    saved: ReadonlyMap<string, RunCheckpoint>,
+  ): Map<string, number> {
     const nowMs = this.#options.nowMs()
     return new Map(
       sources.map(({ stream }) => {
@@ -171,7 +201,7 @@ class Turns<Config extends ConnectionConfig, Client> {
     )
   }
 
-  async #checkpoints() {
+  async #checkpoints(): Promise<ReadonlyMap<string, RunCheckpoint>> {
     const { prefix, readToEnd, signal, log } = this.#options
     const triesMax = this.#options.once ? INTERRUPTIONS_MAX : Infinity
     let pauseMs = this.#options.interruptedPauseMs ?? INTERRUPTED_PAUSE_MS
@@ -180,7 +210,7 @@ class Turns<Config extends ConnectionConfig, Client> {
         return await loadCheckpoints(prefix, readToEnd)
       } catch (error) {
         if (error instanceof PipelineError && !error.retriable) throw error
-        if (signal.aborted) return new Map<string, never>()
+        if (signal.aborted) return new Map()
         if (tries >= triesMax) throw error
         log.warn({ err: error }, 'the checkpoints cannot be read; trying again')
         await this.#pause(pauseMs)
@@ -192,7 +222,9 @@ class Turns<Config extends ConnectionConfig, Client> {
   async #turn(source: Source<Client, unknown>, interruptionsMax: number): Promise<TurnOutcome> {
     const connection = this.#config.name
     const counters = this.#options.metrics.of(streamKey({ connection, stream: source.stream }))
-    const options: RunSourceOptions = { ...this.#options, counters }
+    const onWhole = () => this.#stale.whole(source.stream)
+    const options: RunSourceOptions = { ...this.#options, counters, onWhole }
+    let takenBack = 0
     this.#source = source
     let pauseMs = this.#options.interruptedPauseMs ?? INTERRUPTED_PAUSE_MS
     for (let interruptions = 0; ; interruptions++) {
@@ -205,7 +237,7 @@ class Turns<Config extends ConnectionConfig, Client> {
         return { connection, stream: source.stream, runId, verdict, error }
       } catch (error) {
         if (!(error instanceof RunInterrupted)) return this.#neverBegan(source, error)
-        if (isFenced(error) && !this.#options.signal.aborted)
+        if (isFenced(error) && !(await this.#isStillOurs(++takenBack)))
           return this.#pushedAside(source, error)
         if (this.#options.signal.aborted || interruptions >= interruptionsMax) {
           const message = `the run was interrupted: ${reasonOf(error)}`
@@ -219,6 +251,23 @@ class Turns<Config extends ConnectionConfig, Client> {
         pauseMs = Math.min(pauseMs * 2, INTERRUPTED_PAUSE_MS_MAX)
       }
     }
+  }
+
+  /**
+   * After a fence only the group can say so: a process that was stopped for a while would push the
+   * new owner aside. False: somebody whom the group does not know polls the stream.
+   */
+  async #isStillOurs(takenBack: number): Promise<boolean> {
+    const { lease, signal, log } = this.#options
+    if (signal.aborted) return true
+    if (lease === undefined || takenBack > TAKEN_BACK_MAX) return false
+    try {
+      await lease.heldAnew(signal)
+    } catch (error) {
+      // Asked again before the next session is opened.
+      log.debug({ err: error }, 'the group does not say whose the connection is')
+    }
+    return true
   }
 
   /** Taking the stream back at once would only push the other aside, and so on without end. */
@@ -271,6 +320,7 @@ class Turns<Config extends ConnectionConfig, Client> {
     if (source.fallback !== true) {
       this.#options.reporter.raise(missing, faultScope(connection, source, missing))
     }
+    this.#stale.whole(stream)
     const counters = this.#options.metrics.of(streamKey({ connection, stream }))
     counters.state = 'waiting'
     counters.verdict = 'SKIPPED'

@@ -45,6 +45,8 @@ export type RunSourceOptions = {
   readonly encodeRun: (value: Run) => Buffer
   readonly reporter: ErrorReporter
   readonly counters: StreamCounters
+  /** A run has listed everything, COMPLETE or DRIFTED. */
+  readonly onWhole?: () => void
   /** So many percent fewer units than before close nothing; default FUSE_PERCENT. */
   readonly fusePercent?: number
   readonly nowMs: () => number
@@ -268,6 +270,7 @@ class StreamRun<Client> {
     const { connection, source } = this.#task
     const missing = hold ?? (verdict === 'PARTIAL' ? reason : null)
     const of = { connection, stream: source.stream, clockBehind: this.#clockBehind }
+    if (verdict !== 'PARTIAL') this.#options.onWhole?.()
     // Everywhere: whoever polled before may have raised them and be gone.
     reporter.clearEverywhere(overAfter({ ...ended, ...of, verdict, missing: missing !== null }))
     if (missing !== null)

@@ -71,8 +71,10 @@ export type SupervisedOptions = {
   readonly assigner?: PartitionAssigner
   readonly log: Logger
   readonly onBatch: (batch: FetchedBatch, control: BatchControl) => Promise<void>
-  /** At every join, before any batch of it: partitions by topic. */
-  readonly onAssigned: (assigned: ReadonlyMap<string, readonly number[]>) => void
+  /** At every join, before any batch of it: partitions by topic; when the join began, epoch ms. */
+  readonly onAssigned: (assigned: ReadonlyMap<string, readonly number[]>, beganMs: number) => void
+  /** `member`: a heartbeat was answered. `leaving`: the group deals anew, or is being left. */
+  readonly onMembership?: ((state: 'member' | 'leaving') => void) | undefined
   readonly onTrouble?: ((error: PipelineError) => void) | undefined
   readonly onProgress?: (() => void) | undefined
 }
@@ -143,6 +145,7 @@ async function consumeOnce(
   })
   consumer.on(consumer.events.HEARTBEAT, () => {
     life.seenMs = Date.now()
+    options.onMembership?.('member')
   })
   consumer.on(consumer.events.CRASH, ({ payload }) => ended.reject(payload.error))
   const watching = watch(client, life, health, ended)
@@ -166,6 +169,7 @@ async function consumeOnce(
     await ended.promise
   } finally {
     watching.end()
+    options.onMembership?.('leaving')
     await disconnect(consumer, log)
   }
 }
@@ -193,9 +197,11 @@ function create(client: KafkaClient, options: SupervisedOptions): Consumer {
 function listen(consumer: Consumer, options: SupervisedOptions, onJoined: () => void): void {
   consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
     const assigned = Object.entries(payload.memberAssignment)
-    options.onAssigned(new Map(assigned.map(([topic, partitions]) => [topic, [...partitions]])))
+    const byTopic = new Map(assigned.map(([topic, partitions]) => [topic, [...partitions]]))
+    options.onAssigned(byTopic, Date.now() - payload.duration)
     onJoined()
   })
+  consumer.on(consumer.events.REBALANCING, () => options.onMembership?.('leaving'))
 }
 
 type Life = { seenMs: number; readonly working: number }

@@ -4,6 +4,7 @@ import { runProducers } from '../../producers/main.ts'
 import { kafkaSettings, readConfig, registrySettings } from '../../runtime/config.ts'
 import { createLogger } from '../../runtime/log.ts'
 import { openPipeline } from '../../runtime/pipeline.ts'
+import { FUSE_PERCENT } from '../../runtime/run-ledger.ts'
 
 /** The line on stdout. */
 export type MemoryReport = {
@@ -23,7 +24,11 @@ const pipeline = await openPipeline(
   },
 )
 const { signal } = new AbortController()
-const turns = await runProducers(pipeline, config.connections, { once: true, signal })
+const turns = await runProducers(pipeline, config.connections, {
+  once: true,
+  signal,
+  fusePercent: FUSE_PERCENT,
+})
 await pipeline.close()
 const report: MemoryReport = {
   verdicts: turns.map(({ verdict }) => verdict),

@@ -1,0 +1,135 @@
+// Until when a member of a consumer group may be sure that its partitions are still its own.
+import { PipelineError } from '../contracts/errors.ts'
+import type { Session } from './kafka/session.ts'
+import { pause } from './kafka/waiting.ts'
+
+/** A wait of its own ends then; the run goes on where it was at its next turn. */
+const WAIT_MS_MAX = 300_000
+const LOOK_MS = 1_000
+
+/**
+ * Whether one partition is held. The group keeps a member for the session timeout after each sign
+ * of life, so a sign that was answered is a lease from the moment it was sent. A process that was
+ * stopped and goes on finds its lease over and asks before it writes.
+ */
+export type Lease = {
+  /** Resolves when the partition is held. @throws PipelineError when the signal or the bound ends */
+  held(signal: AbortSignal): Promise<void>
+  /** As `held`, by a sign of life sent after this call. */
+  heldAnew(signal: AbortSignal): Promise<void>
+}
+
+export class GroupLease {
+  readonly #sessionTimeoutMs: number
+  readonly #nowMs: () => number
+  #partitions: ReadonlySet<number> = new Set()
+  /** The last answered sign of life was sent after this; 0: there is none that counts. */
+  #sentAfterMs = 0
+  #answeredMs = 0
+  #changed = Promise.withResolvers<void>()
+
+  constructor(sessionTimeoutMs: number, nowMs: () => number) {
+    this.#sessionTimeoutMs = sessionTimeoutMs
+    this.#nowMs = nowMs
+  }
+
+  /** The partitions dealt to this member by a join that it began at `beganMs`. */
+  joined(partitions: ReadonlySet<number>, beganMs: number): void {
+    this.#partitions = partitions
+    this.#sentAfterMs = beganMs
+    this.#answeredMs = this.#nowMs()
+    this.#wake()
+  }
+
+  /** A heartbeat was answered. It was sent after the answer to the one before it. */
+  answered(): void {
+    this.#sentAfterMs = this.#answeredMs
+    this.#answeredMs = this.#nowMs()
+    this.#wake()
+  }
+
+  /** The group deals anew, or is left: others may get what is held here. */
+  suspended(): void {
+    this.#sentAfterMs = 0
+    this.#answeredMs = 0
+  }
+
+  /** When the partitions were last known to be held, epoch ms; 0: never. */
+  get confirmedMs(): number {
+    return this.#sentAfterMs
+  }
+
+  isHeld(partition: number): boolean {
+    const ageMs = this.#nowMs() - this.#sentAfterMs
+    return (
+      this.#partitions.has(partition) && this.#sentAfterMs > 0 && ageMs < this.#sessionTimeoutMs
+    )
+  }
+
+  of(partition: number): Lease {
+    return {
+      held: (signal) => this.#until(() => this.isHeld(partition), signal),
+      heldAnew: (signal) => {
+        const sinceMs = this.#nowMs()
+        const isHeld = () => this.isHeld(partition) && this.#sentAfterMs > sinceMs
+        return this.#until(isHeld, signal)
+      },
+    }
+  }
+
+  async #until(isHeld: () => boolean, signal: AbortSignal): Promise<void> {
+    const untilMs = this.#nowMs() + WAIT_MS_MAX
+    while (!isHeld()) {
+      if (signal.aborted || this.#nowMs() >= untilMs) {
+        const text = 'the group has not confirmed that this process polls the connection'
+        throw new PipelineError('TEMPORARY_FAILURE', 'PUBLISH_RAW', text)
+      }
+      // What changed is looked at again; the pause is for a group that says nothing at all.
+      const looked = new AbortController()
+      const waited = pause(LOOK_MS, AbortSignal.any([signal, looked.signal]))
+      await Promise.race([this.#changed.promise, waited])
+      looked.abort()
+    }
+  }
+
+  #wake(): void {
+    this.#changed.resolve()
+    this.#changed = Promise.withResolvers<void>()
+  }
+}
+
+/**
+ * A session that writes only while the lease holds. After it is opened, and so has fenced all
+ * others, `stands` says whether what it was opened for still stands.
+ */
+export async function leasedSession(
+  open: () => Promise<Session>,
+  lease: Lease | null,
+  stands: () => Promise<boolean>,
+  signal: AbortSignal,
+): Promise<Session> {
+  await lease?.held(signal)
+  const session = await open()
+  try {
+    // Whoever changes a definition does so first and fences afterwards.
+    if (!(await stands())) {
+      const text = 'the connection was changed, paused or removed meanwhile'
+      throw new PipelineError('TEMPORARY_FAILURE', 'PUBLISH_RAW', text)
+    }
+  } catch (error) {
+    await session.close()
+    throw error
+  }
+  return {
+    transactionalId: session.transactionalId,
+    get alive() {
+      return session.alive
+    },
+    async commit(work) {
+      // Also for the first: the process may have been stopped just before the fence.
+      await lease?.held(signal)
+      return await session.commit(work)
+    },
+    close: () => session.close(),
+  }
+}
