@@ -1,4 +1,5 @@
 // The SQL of a batch: rows travel as arrays of text, one per column, and are cast by the server.
+import type { Run } from '../../contracts/run.ts'
 import type { Query } from './database.ts'
 import { type Column, type Origin, RUN_KEY, type Table } from './tables.ts'
 
@@ -78,14 +79,17 @@ export async function remove(
 
 type RunId = { readonly connection_id: string; readonly stream: string; readonly run_id: string }
 
-/** Makes the sums in `run` those of its tallies, for these runs. */
+/** Counts the tallies of these runs, and sums those of runs that have not finished. */
 export async function sumTallies(query: Query, schema: string, runs: readonly RunId[]) {
   if (runs.length === 0) return
   const key = RUN_KEY.join(', ')
-  const sums = ['units_seen', 'dead_lettered', 'closed', 'held']
+  const sums = ['units_seen', 'dead_lettered', 'closed', 'held', 'purged']
+  // The record that finished the run knows them all, and what a release has closed since.
+  const sumOf = (name: string) =>
+    `${name} = CASE t.phase WHEN 'FINISHED' THEN t.${name} ELSE s.${name} END`
   await query(
     `UPDATE "${schema}".run AS t
-     SET tallies = s.tallies, ${sums.map((name) => `${name} = s.${name}`).join(', ')}
+     SET tallies = s.tallies, ${sums.map(sumOf).join(', ')}
      FROM (
        SELECT ${key}, count(*)::int AS tallies,
          ${sums.map((name) => `sum(${name})::bigint AS ${name}`).join(', ')}
@@ -97,3 +101,30 @@ export async function sumTallies(query: Query, schema: string, runs: readonly Ru
     [runs.map((r) => r.connection_id), runs.map((r) => r.stream), runs.map((r) => r.run_id)],
   )
 }
+
+/** The totals of finished runs, into the rows that these very records have written. */
+export async function writeTotals(query: Query, schema: string, rows: readonly Row<Run>[]) {
+  const finished = rows.flatMap(({ event, origin }) =>
+    event.totals === null ? [] : [{ ...event, totals: event.totals, offset: origin.offset }],
+  )
+  if (finished.length === 0) return
+  const names = [...RUN_KEY, 'src_offset', ...TOTALS]
+  const casts = [...RUN_KEY.map(() => 'text'), ...['src_offset', ...TOTALS].map(() => 'bigint')]
+  const parameters = casts.map((cast, i) => `$${i + 1}::${cast}[]`)
+  const totals = TOTALS.map((name) => finished.map((run) => run.totals[name]))
+  await query(
+    `UPDATE "${schema}".run AS t SET ${TOTALS.map((name) => `${name} = r.${name}`).join(', ')}
+     FROM unnest(${parameters.join(', ')}) AS r(${names.join(', ')})
+     WHERE (t.connection_id, t.stream, t.run_id) = (r.connection_id, r.stream, r.run_id)
+       AND t.src_offset = r.src_offset`,
+    [
+      finished.map((run) => run.connection_id),
+      finished.map((run) => run.stream),
+      finished.map((run) => run.run_id),
+      finished.map((run) => String(run.offset)),
+      ...totals,
+    ],
+  )
+}
+
+const TOTALS = ['units_seen', 'dead_lettered', 'closed', 'held', 'purged', 'duration_ms'] as const

@@ -241,6 +241,8 @@ export const RUN_TALLY: Table<Run> = {
     ['dead_lettered', 'bigint', (r) => r.tally?.dead_lettered ?? null],
     ['closed', 'bigint', (r) => r.tally?.closed ?? null],
     ['held', 'bigint', (r) => r.tally?.held ?? null],
+    ['hold', 'text', (r) => r.tally?.hold ?? null],
+    ['purged', 'bigint', (r) => r.tally?.purged ?? null],
     ['outputs', 'jsonb', (r) => JSON.stringify(r.tally?.outputs ?? [])],
     ['at', 'time', (r) => r.at],
     ...origin,

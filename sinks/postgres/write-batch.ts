@@ -5,7 +5,7 @@ import type { Vulnerability } from '../../contracts/vulnerability.ts'
 import type { Rejection, SinkBatch, SinkRecord } from '../../contracts/ports.ts'
 import type { Query } from './database.ts'
 import { refusalOf } from './errors.ts'
-import { type Row, remove, sumTallies, upsert } from './statements.ts'
+import { type Row, remove, sumTallies, writeTotals, upsert } from './statements.ts'
 import { ASSET, CONNECTOR_ERROR, FINDING, VULNERABILITY, RUN, RUN_TALLY } from './tables.ts'
 
 /** A record with its place in the batch as it was handed in. */
@@ -119,7 +119,11 @@ async function writeSlice(
 
 type ValueOf<K extends Kind> = NonNullable<Extract<SinkRecord, { readonly kind: K }>['value']>
 
-async function writeRuns(query: Query, schema: string, rows: readonly Row<ValueOf<'run'>>[]) {
+/** Answers to an order of the operator are in the record that then finishes the run anew. */
+const IN_FINISHED = new Set(['RELEASED', 'REMOVED'])
+
+async function writeRuns(query: Query, schema: string, given: readonly Row<ValueOf<'run'>>[]) {
+  const rows = given.filter(({ event }) => !IN_FINISHED.has(event.phase))
   const tallies = rows.filter(({ event }) => event.tally !== null)
   await upsert(query, schema, RUN, rows)
   await upsert(query, schema, RUN_TALLY, tallies)
@@ -127,6 +131,7 @@ async function writeRuns(query: Query, schema: string, rows: readonly Row<ValueO
     rows.map(({ event }) => [`${event.connection_id}|${event.stream}|${event.run_id}`, event]),
   )
   await sumTallies(query, schema, [...runs.values()])
+  await writeTotals(query, schema, rows)
 }
 
 /** What the server would take in silence and change. */

@@ -49,7 +49,7 @@ describe('exposure start --once', () => {
   )
 
   it(
-    'leaves a ledger: started, fetched, and one tally per partition that adds up',
+    'leaves a ledger: started, fetched, one tally per partition, and finished with their sum',
     { timeout: 120_000 },
     async () => {
       const product = await startProduct({ connections: ['prisma'] })
@@ -58,10 +58,14 @@ describe('exposure start --once', () => {
       const all = await product.events<Run>('runs')
       const runs = all.filter((run) => run.stream === 'compute.hosts')
       const phases = runs.map((run) => run.phase).toSorted()
-      expect(phases).toEqual(['FETCHED', 'STARTED', ...Array.from({ length: 6 }, () => 'TALLY')])
+      const tallies = Array.from({ length: 6 }, () => 'TALLY')
+      expect(phases).toEqual(['FETCHED', 'FINISHED', 'STARTED', ...tallies])
+      const finished = runs.find((run) => run.phase === 'FINISHED')
       const fetched = runs.find((run) => run.phase === 'FETCHED')
       const seen = runs.reduce((sum, run) => sum + (run.tally?.units_seen ?? 0), 0)
       expect(fetched).toMatchObject({ verdict: 'COMPLETE', declared: seen, published: seen })
+      expect(finished?.totals).toMatchObject({ units_seen: seen, closed: 0, held: 0 })
+      expect(finished?.totals?.duration_ms).toBe((finished?.at ?? 0) - (finished?.started_at ?? 0))
       expect(seen).toBe(product.truth().assets.filter((a) => a.stream === 'compute.hosts').length)
     },
   )

@@ -226,6 +226,28 @@ describe('writing', () => {
       await database.query('SELECT raw_partition, outputs FROM exposure.run_tally ORDER BY 1'),
     ).toEqual([0, 2].map((raw_partition) => expect.objectContaining({ raw_partition })))
   })
+
+  it('keeps the totals of a finished run, whatever tally comes again', async () => {
+    const database = await testDatabase()
+    const sink = await openedSink(database)
+    const counts = { units_seen: 30, dead_lettered: 1, closed: 7, held: 0, purged: 2 }
+    const finished = runEvent('r1', {
+      phase: 'FINISHED',
+      verdict: 'COMPLETE',
+      at: BASE_MS + 100,
+      totals: { ...counts, duration_ms: 100 },
+    })
+    const tally = runEvent('r1', {
+      phase: 'TALLY',
+      at: BASE_MS + 90,
+      tally: { partition: 0, ...counts, closed: 5, hold: null, outputs: [] },
+    })
+    const released = { ...tally, phase: 'RELEASED' as const }
+    await sink.write(batchOf([ofRun(tally), ofRun(finished), ofRun(released), ofRun(tally)]))
+    expect(await database.query('SELECT * FROM exposure.run')).toMatchObject([
+      { phase: 'FINISHED', closed: '7', purged: '2', duration_ms: '100', tallies: 1 },
+    ])
+  })
 })
 
 describe('a refused record', () => {
