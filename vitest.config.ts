@@ -1,4 +1,4 @@
-// The three test projects: unit needs nothing; conformance and integration share one stack.
+// The four test projects: unit needs nothing; the others share one stack.
 import { defineConfig } from 'vitest/config'
 
 const common = {
@@ -29,6 +29,9 @@ export default defineConfig({
           include: ['test/integration/**/*.test.ts'],
           globalSetup,
         },
+      },
+      {
+        test: { ...common, name: 'chaos', include: ['test/chaos/**/*.test.ts'], globalSetup },
       },
     ],
   },

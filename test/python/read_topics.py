@@ -1,0 +1,81 @@
+# Reads topics from Kafka with nothing of this project: librdkafka, fastavro, the registry's HTTP.
+"""Prints one JSON line per committed record of each topic, in log order per partition.
+
+Usage: read_topics.py BROKERS REGISTRY_URL TOPIC=FORM...
+
+FORM says what values are: `avro` (decoded), `json` (parsed) or `bytes` (base64). A tombstone is null.
+"""
+import base64
+import json
+import sys
+import time
+import uuid
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from read_findings import KAFKA_TIMEOUT_S, decode, plain
+
+READ_TIMEOUT_S = 60
+
+
+def value_of(form, registry_url, value):
+    """The value as JSON can hold it."""
+    if value is None:
+        return None
+    if form == "avro":
+        return decode(registry_url, value)
+    if form == "json":
+        return json.loads(value)
+    return base64.b64encode(value).decode()
+
+
+def line_of(form, registry_url, message):
+    return {
+        "topic": message.topic(),
+        "partition": message.partition(),
+        "offset": message.offset(),
+        "timestamp": message.timestamp()[1],
+        "key": None if message.key() is None else message.key().decode(),
+        "headers": {name: text.decode() for name, text in message.headers() or []},
+        "value": value_of(form, registry_url, message.value()),
+    }
+
+
+def main(brokers, registry_url, *specs):
+    forms = dict(spec.rsplit("=", 1) for spec in specs)
+    consumer = Consumer(
+        {
+            "bootstrap.servers": brokers,
+            "group.id": f"reader-{uuid.uuid4()}",
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+        }
+    )
+    unfinished = set()
+    for topic in forms:
+        found = consumer.list_topics(topic, timeout=KAFKA_TIMEOUT_S).topics[topic].partitions
+        if not found:
+            raise LookupError(f"{topic} is not there")
+        unfinished.update((topic, number) for number in found)
+    consumer.assign([TopicPartition(topic, number, 0) for topic, number in unfinished])
+    deadline = time.monotonic() + READ_TIMEOUT_S
+    while unfinished:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not read to their ends: {sorted(unfinished)}")
+        message = consumer.poll(1.0)
+        if message is None:
+            continue
+        if message.error():
+            if message.error().code() != KafkaError._PARTITION_EOF:
+                raise KafkaException(message.error())
+            unfinished.discard((message.topic(), message.partition()))
+            continue
+        form = forms[message.topic()]
+        print(json.dumps(line_of(form, registry_url, message), default=plain))
+    consumer.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
