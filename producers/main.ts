@@ -1,12 +1,7 @@
 // The stage of producers: polls the connections that its consumer group deals to this process.
 import { PipelineError } from '../contracts/errors.ts'
-import {
-  type Definition,
-  definitionStands,
-  isPaused,
-  loadConnections,
-} from '../runtime/connections.ts'
-import { type Lease, leasedSession } from '../runtime/connections-lease.ts'
+import { type Definition, isPaused, loadConnections } from '../runtime/connections.ts'
+import { type Lease, leasedSessions } from '../runtime/connections-lease.ts'
 import { ownConnections } from '../runtime/connections-owner.ts'
 import type { Pipeline } from '../runtime/pipeline.ts'
 import {
@@ -121,17 +116,10 @@ async function poll(
   lease: Lease | null,
 ): Promise<TurnOutcome[]> {
   const { codecs, reporter, metrics, log } = pipeline
-  const { prefix, openSession, readToEnd } = accessOf(pipeline)
+  const access = accessOf(pipeline)
   const shared: ConnectionOptions = {
-    prefix,
-    openSession: (id) =>
-      leasedSession(
-        () => openSession(id),
-        lease,
-        () => definitionStands(prefix, readToEnd, definition),
-        signal,
-      ),
-    readToEnd,
+    ...access,
+    openSession: leasedSessions(access, definition, lease, signal),
     encodeRun: (value) => codecs.encode('runs', value),
     reporter,
     metrics,

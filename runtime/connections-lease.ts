@@ -1,5 +1,7 @@
 // Until when a member of a consumer group may be sure that its partitions are still its own.
 import { PipelineError } from '../contracts/errors.ts'
+import { type Definition, definitionStands } from './connections.ts'
+import type { ChangeOptions } from './connections-change.ts'
 import type { Session } from './kafka/session.ts'
 import { pause } from './kafka/waiting.ts'
 
@@ -26,6 +28,7 @@ export class GroupLease {
   /** The last answered sign of life was sent after this; 0: there is none that counts. */
   #sentAfterMs = 0
   #answeredMs = 0
+  #confirmedMs = 0
   #changed = Promise.withResolvers<void>()
 
   constructor(sessionTimeoutMs: number, nowMs: () => number) {
@@ -50,13 +53,14 @@ export class GroupLease {
 
   /** The group deals anew, or is left: others may get what is held here. */
   suspended(): void {
+    this.#confirmedMs = this.confirmedMs
     this.#sentAfterMs = 0
     this.#answeredMs = 0
   }
 
-  /** When the partitions were last known to be held, epoch ms; 0: never. */
+  /** When this member last knew what it holds, epoch ms; 0: never. */
   get confirmedMs(): number {
-    return this.#sentAfterMs
+    return Math.max(this.#confirmedMs, this.#sentAfterMs)
   }
 
   isHeld(partition: number): boolean {
@@ -99,37 +103,39 @@ export class GroupLease {
 }
 
 /**
- * A session that writes only while the lease holds. After it is opened, and so has fenced all
- * others, `stands` says whether what it was opened for still stands.
+ * Opens sessions of one connection's streams, which write only while the lease holds. After one is
+ * opened, and so has fenced all others, the definition must still stand.
  */
-export async function leasedSession(
-  open: () => Promise<Session>,
+export function leasedSessions(
+  { prefix, openSession, readToEnd }: ChangeOptions,
+  definition: Definition,
   lease: Lease | null,
-  stands: () => Promise<boolean>,
   signal: AbortSignal,
-): Promise<Session> {
-  await lease?.held(signal)
-  const session = await open()
-  try {
-    // Whoever changes a definition does so first and fences afterwards.
-    if (!(await stands())) {
-      const text = 'the connection was changed, paused or removed meanwhile'
-      throw new PipelineError('TEMPORARY_FAILURE', 'PUBLISH_RAW', text)
+): (transactionalId: string) => Promise<Session> {
+  return async (transactionalId) => {
+    await lease?.held(signal)
+    const session = await openSession(transactionalId)
+    try {
+      // Whoever changes a definition does so first and fences afterwards.
+      if (!(await definitionStands(prefix, readToEnd, definition))) {
+        const text = 'the connection was changed, paused or removed meanwhile'
+        throw new PipelineError('TEMPORARY_FAILURE', 'PUBLISH_RAW', text)
+      }
+    } catch (error) {
+      await session.close()
+      throw error
     }
-  } catch (error) {
-    await session.close()
-    throw error
-  }
-  return {
-    transactionalId: session.transactionalId,
-    get alive() {
-      return session.alive
-    },
-    async commit(work) {
-      // Also for the first: the process may have been stopped just before the fence.
-      await lease?.held(signal)
-      return await session.commit(work)
-    },
-    close: () => session.close(),
+    return {
+      transactionalId,
+      get alive() {
+        return session.alive
+      },
+      async commit(work) {
+        // Also for the first: the process may have been stopped just before the fence.
+        await lease?.held(signal)
+        return await session.commit(work)
+      },
+      close: () => session.close(),
+    }
   }
 }
