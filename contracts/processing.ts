@@ -2,6 +2,12 @@
 // stores.
 import type { Headers } from './envelope.ts'
 
+/** Key and headers as they lie in a record: any bytes, names repeated, null or empty. */
+export type ExactBytes = {
+  readonly key: Buffer | null
+  readonly headers: readonly (readonly [name: Buffer, value: Buffer | null])[]
+}
+
 /** A record read. `value` null is a tombstone. */
 export type KafkaRecord = {
   readonly topic: string
@@ -11,6 +17,8 @@ export type KafkaRecord = {
   readonly key: string
   readonly value: Buffer | null
   readonly headers: Headers
+  /** Set when the text of key and headers would not make the same bytes again. */
+  readonly exact?: ExactBytes
 }
 
 /** A record to write. The partition is always chosen by us. */
@@ -20,6 +28,8 @@ export type OutRecord = {
   readonly key: string
   readonly value: Buffer | null
   readonly headers: Headers
+  /** Written in place of `key` and `headers`, which then are for reading only. */
+  readonly exact?: ExactBytes
 }
 
 /** Highest offset written per output partition; keys are `partitionKey(topic, partition)`. */

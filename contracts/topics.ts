@@ -18,6 +18,7 @@ export type TopicName =
   | 'connections'
   | 'checkpoints'
   | 'dlq'
+  | 'quarantine'
 
 export type TopicSpec = {
   /** Without the configured prefix. */
@@ -79,6 +80,13 @@ export const TOPICS: Readonly<Record<TopicName, TopicSpec>> = {
     name: 'exposure.dlq',
     partitions: 3,
     config: { ...keep(30), ...DEAD_LETTER },
+    schema: null,
+  },
+  /** Dead letters that were replayed too often. Partitions as the dead letters': one to one. */
+  quarantine: {
+    name: 'exposure.quarantine',
+    partitions: 3,
+    config: { ...keep(90), ...DEAD_LETTER },
     schema: null,
   },
 }
