@@ -43,6 +43,11 @@ export type Admin = {
   committedOffsets(groupId: string, topic: string): Promise<Map<number, bigint | null>>
   /** Sorted by topic and partition. */
   lag(groupId: string, topics: readonly string[]): Promise<PartitionLag[]>
+  /**
+   * Deletes what lies before the given offset of each partition, for good. Bytes are freed when
+   * their segment is; an offset at or below the first one does nothing.
+   */
+  deleteRecords(topic: string, before: ReadonlyMap<number, bigint>): Promise<void>
   /** Names that do not exist are passed over. */
   deleteTopics(topics: readonly string[]): Promise<void>
   /** Bounded; never throws. */
@@ -69,6 +74,7 @@ export async function openAdmin(settings: KafkaSettings, log: Logger): Promise<A
     endOffsets: (topic) => ours(() => endOffsets(cluster, topic)),
     committedOffsets: (groupId, topic) => ours(() => committedOffsets(cluster, groupId, topic)),
     lag: (groupId, topics) => ours(() => lagOf(cluster, groupId, topics)),
+    deleteRecords: (topic, before) => ours(() => deleteRecords(admin, cluster, topic, before)),
     deleteTopics: (topics) => ours(() => deleteTopics(admin, topics)),
     async close() {
       const ends = Promise.all([admin.disconnect(), cluster.close()])
@@ -195,4 +201,25 @@ async function deleteTopics(admin: KafkaAdmin, topics: readonly string[]): Promi
   const present = [...new Set(topics)].filter((topic) => existing.has(topic))
   if (present.length === 0) return
   await admin.deleteTopics({ topics: present, timeout: CREATE_TIMEOUT_MS })
+}
+
+async function deleteRecords(
+  admin: KafkaAdmin,
+  cluster: Cluster,
+  topic: string,
+  before: ReadonlyMap<number, bigint>,
+): Promise<void> {
+  const partitions: { partition: number; offset: string }[] = []
+  for (const [partition, offset] of before) {
+    const start = await cluster.startOffset(topic, partition)
+    if (offset > BigInt(start)) partitions.push({ partition, offset: offset.toString() })
+  }
+  if (partitions.length === 0) return
+  // deleteTopicRecords looks for the leaders in metadata that only this loads.
+  await admin.fetchTopicOffsets(topic)
+  await within(
+    'deleting records',
+    CREATE_TIMEOUT_MS,
+    admin.deleteTopicRecords({ topic, partitions }),
+  )
 }

@@ -3,6 +3,8 @@ import { createRequire } from 'node:module'
 import { PipelineError } from '../../contracts/errors.ts'
 import { environment } from '../environment.ts'
 import { encodeRecordWith, type EncodeRecord } from './record-encoder.ts'
+import type { HeaderBytes } from './record-text.ts'
+import { sendMessagesWith, type CreateSendMessages, type SendTools } from './send-messages.ts'
 
 const require = createRequire(import.meta.url)
 const VERSION = '2.2.4'
@@ -34,7 +36,7 @@ type FilterInput = {
 type Decode = (decoder: unknown) => Promise<DecodedBatch>
 
 /**
- * Puts the replacements in place, once. The two that decide correctness are left out when
+ * Puts the replacements in place, once. The three that decide correctness are left out when
  * EXPOSURE_KAFKA_CURES is `off`, so that a test can show what happens without them.
  * @throws PipelineError INTERNAL for another kafkajs, or when it has been loaded already
  */
@@ -52,8 +54,10 @@ export function applyCures(): void {
       'consumer/filterAbortedMessages',
       () => withoutAborted,
     )
+    replace<CreateSendMessages>('producer/sendMessages', sendingOnce)
   }
   replace<EncodeRecord>('protocol/recordBatch/record/v0', encodeRecordWith)
+  replace<DecodeRecord>('protocol/recordBatch/record/v0/decoder', keepingHeaderBytes)
   replace<GroupMessages>('producer/groupMessagesPerPartition', () => groupPerPartition)
   showEmptyBatches(require('kafkajs/src/consumer/batch') as { prototype: BatchLike })
   quietRequestQueue(require('kafkajs/src/network/requestQueue') as { prototype: QueueLike })
@@ -123,6 +127,40 @@ function withoutAborted({ messages, abortedTransactions }: FilterInput): Decoded
   })
 }
 
+type Decoder = {
+  readVarInt(): number
+  readVarIntBytes(): Buffer | null
+  readVarIntArray(read: unknown): unknown[]
+}
+type DecodeRecord = (decoder: Decoder, context?: unknown) => object
+const NO_BYTES = Buffer.alloc(0)
+const headerBytes = new WeakMap<object, readonly HeaderBytes[]>()
+
+/**
+ * The stock one makes text of names, and an object of the headers, which has no place for order
+ * and repetition: a damaged record must come to the dead letters byte for byte. It also copies
+ * that object for every header. `headers` of a message stays empty: ask `headerBytesOf`.
+ */
+function keepingHeaderBytes(decode: DecodeRecord): DecodeRecord {
+  return (decoder, context) => {
+    const pairs: HeaderBytes[] = []
+    // Each record has a decoder of its own.
+    decoder.readVarIntArray = () => {
+      for (let left = decoder.readVarInt(); left > 0; left--) {
+        pairs.push([decoder.readVarIntBytes() ?? NO_BYTES, decoder.readVarIntBytes()])
+      }
+      return []
+    }
+    const record = decode(decoder, context)
+    headerBytes.set(record, pairs)
+    return record
+  }
+}
+
+/** The headers of a message that a consumer of this process was given, as they came. */
+export const headerBytesOf = (message: object): readonly HeaderBytes[] =>
+  headerBytes.get(message) ?? []
+
 type GroupMessages = (input: {
   topic: string
   partitionMetadata: readonly unknown[]
@@ -141,6 +179,17 @@ const groupPerPartition: GroupMessages = ({ topic, partitionMetadata, messages, 
     else group.push(message)
   }
   return groups
+}
+
+function sendingOnce(): CreateSendMessages {
+  const errors = require('kafkajs/src/protocol/error') as {
+    staleMetadata: SendTools['isStaleMetadata']
+  }
+  return sendMessagesWith({
+    groupPerPartition,
+    linesOf: require('kafkajs/src/producer/responseSerializer') as SendTools['linesOf'],
+    isStaleMetadata: errors.staleMetadata,
+  })
 }
 
 type BatchLike = { isEmpty(): boolean; isEmptyDueToFiltering(): boolean; rawMessages: unknown[] }

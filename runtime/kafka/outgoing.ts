@@ -17,6 +17,8 @@ function sizeOf(record: OutRecord): number {
   for (const name in record.headers) {
     bytes += name.length * 3 + (record.headers[name] ?? '').length * 3
   }
+  const { key = null, headers = [] } = record.exact ?? {}
+  for (const part of [key, ...headers.flat()]) bytes += part?.length ?? 0
   return bytes
 }
 
@@ -56,19 +58,25 @@ export type TopicMessages = {
   readonly topic: string
   readonly messages: {
     readonly partition: number
-    readonly key: string
+    readonly key: string | Buffer | null
     readonly value: Buffer | null
     readonly headers: Record<string, string>
   }[]
 }
 
+/** Our encoder takes pairs as well; kafkajs hands headers on to it without a look. */
+const headersOf = ({ headers, exact }: OutRecord): Record<string, string> =>
+  exact === undefined ? { ...headers } : (exact.headers as unknown as Record<string, string>)
+
 /** The records of one request in the form kafkajs takes. */
 export function topicMessagesOf(records: readonly OutRecord[]): TopicMessages[] {
   const topics = new Map<string, TopicMessages>()
-  for (const { topic, partition, key, value, headers } of records) {
+  for (const record of records) {
+    const { topic, partition, value, exact } = record
+    const key = exact === undefined ? record.key : exact.key
     let entry = topics.get(topic)
     if (entry === undefined) topics.set(topic, (entry = { topic, messages: [] }))
-    entry.messages.push({ partition, key, value, headers: { ...headers } })
+    entry.messages.push({ partition, key, value, headers: headersOf(record) })
   }
   return [...topics.values()]
 }

@@ -1,6 +1,7 @@
 // Decodes the answer to a Fetch request (version 11) for one partition, read_committed.
 import zlib from 'node:zlib'
 import { PipelineError } from '../../contracts/errors.ts'
+import { type HeaderBytes, recordText } from './record-text.ts'
 import type { KafkaRecord } from './types.ts'
 
 /*
@@ -199,10 +200,10 @@ function decodeBatch(
     if (appendedMs !== null) read.varint()
     const offset = baseOffset + read.varint()
     if (offset >= from) {
-      const key = read.block()?.toString() ?? ''
+      const key = read.block()
       const value = read.block()
-      const headers = readHeaders(read)
-      onRecord({ topic, partition, offset: BigInt(offset), timestampMs, key, value, headers })
+      const text = recordText(key, readHeaders(read))
+      onRecord({ topic, partition, offset: BigInt(offset), timestampMs, value, ...text })
       delivered++
     }
     read.at = next
@@ -210,16 +211,14 @@ function decodeBatch(
   return delivered
 }
 
-const NO_HEADERS = Object.freeze({})
+const NO_HEADERS: readonly HeaderBytes[] = []
+const NO_BYTES = Buffer.alloc(0)
 
-function readHeaders(read: VarintReader): Record<string, string> {
+function readHeaders(read: VarintReader): readonly HeaderBytes[] {
   const count = read.varint()
   if (count <= 0) return NO_HEADERS
-  const headers: Record<string, string> = {}
-  for (let i = 0; i < count; i++) {
-    const name = read.block()?.toString() ?? ''
-    headers[name] = read.block()?.toString() ?? ''
-  }
+  const headers: HeaderBytes[] = []
+  for (let i = 0; i < count; i++) headers.push([read.block() ?? NO_BYTES, read.block()])
   return headers
 }
 

@@ -6,7 +6,8 @@ export type RecordInput = {
   readonly timestampDelta?: number
   readonly key?: Bytes
   readonly value?: Bytes
-  readonly headers?: Readonly<Record<string, unknown>>
+  /** Or pairs of name and value, where an object cannot say it. */
+  readonly headers?: Readonly<Record<string, unknown>> | readonly Header[]
 }
 /** What kafkajs takes for one of its encoders here. */
 export type EncodedRecord = { readonly buf: Buffer; readonly buffer: Buffer }
@@ -52,26 +53,36 @@ function writeBlock(bytes: Buffer, start: number, value: Bytes, length: number):
 const isBytes = (value: unknown): value is Bytes =>
   value === null || value === undefined || typeof value === 'string' || Buffer.isBuffer(value)
 
+type Header = readonly [name: string | Buffer, value: Bytes]
+
+/** Null where there is one that only the stock encoder knows. */
+function headersOf({ headers = {} }: RecordInput): readonly Header[] | null {
+  if (Array.isArray(headers)) return headers as readonly Header[]
+  const pairs: Header[] = []
+  for (const [name, value] of Object.entries(headers)) {
+    if (typeof value !== 'string' && !Buffer.isBuffer(value)) return null
+    pairs.push([name, value])
+  }
+  return pairs
+}
+
 /**
  * The stock encoder zeroes 512 bytes for every record and header and copies each value several
  * times, which is what most of the time of a produce request goes into. `stock` is asked for what
- * this one does not know: repeated headers, times far apart.
+ * this one does not know: repeated headers in an object, times far apart.
  */
 export function encodeRecordWith(stock: EncodeRecord): EncodeRecord {
   return (input) => {
-    const { offsetDelta = 0, timestampDelta = 0, key, value, headers = {} } = input
-    if (Math.abs(timestampDelta) > DELTA_MAX || !isBytes(key) || !isBytes(value)) {
-      return stock(input)
-    }
-    const names = Object.keys(headers)
+    const { offsetDelta = 0, timestampDelta = 0, key, value } = input
+    const headers = headersOf(input)
+    const isKnown = headers !== null && isBytes(key) && isBytes(value)
+    if (!isKnown || Math.abs(timestampDelta) > DELTA_MAX) return stock(input)
     const keyLength = lengthOf(key)
     const valueLength = lengthOf(value)
     let body = 1 + sizeOfVarint(timestampDelta) + sizeOfVarint(offsetDelta)
-    body += sizeOfBlock(keyLength) + sizeOfBlock(valueLength) + sizeOfVarint(names.length)
-    for (const name of names) {
-      const header = headers[name]
-      if (typeof header !== 'string' && !Buffer.isBuffer(header)) return stock(input)
-      body += sizeOfBlock(Buffer.byteLength(name)) + sizeOfBlock(lengthOf(header))
+    body += sizeOfBlock(keyLength) + sizeOfBlock(valueLength) + sizeOfVarint(headers.length)
+    for (const [name, header] of headers) {
+      body += sizeOfBlock(lengthOf(name)) + sizeOfBlock(lengthOf(header))
     }
     const bytes = Buffer.allocUnsafe(sizeOfVarint(body) + body)
     let at = writeVarint(bytes, 0, body)
@@ -80,11 +91,9 @@ export function encodeRecordWith(stock: EncodeRecord): EncodeRecord {
     at = writeVarint(bytes, at, offsetDelta)
     at = writeBlock(bytes, at, key, keyLength)
     at = writeBlock(bytes, at, value, valueLength)
-    at = writeVarint(bytes, at, names.length)
-    for (const name of names) {
-      const header = headers[name]
-      if (!isBytes(header)) return stock(input)
-      at = writeBlock(bytes, at, name, Buffer.byteLength(name))
+    at = writeVarint(bytes, at, headers.length)
+    for (const [name, header] of headers) {
+      at = writeBlock(bytes, at, name, lengthOf(name))
       at = writeBlock(bytes, at, header, lengthOf(header))
     }
     return { buf: bytes, buffer: bytes }

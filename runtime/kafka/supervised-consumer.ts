@@ -4,8 +4,10 @@ import type { PipelineError } from '../../contracts/errors.ts'
 import type { Logger } from '../log.ts'
 import { createKafka, instanceOf, METADATA_AGE_MAX_MS, type KafkaClient } from './client.ts'
 import { openCluster, type Cluster } from './cluster.ts'
+import { headerBytesOf } from './cures.ts'
 import { isRebalance, kafkaError } from './errors.ts'
 import { createHealth, type Health } from './health.ts'
+import { recordText } from './record-text.ts'
 import type { KafkaRecord, KafkaSettings } from './types.ts'
 import { backoff, pause, within } from './waiting.ts'
 
@@ -320,7 +322,7 @@ function recordOf(topic: string, partition: number, message: KafkaMessage): Kafk
     timestampMs: Number(message.timestamp),
     key: message.key?.toString() ?? '',
     value: message.value,
-    headers,
+    ...recordText(message.key, headerBytesOf(message)),
   }
 }
 
