@@ -310,17 +310,11 @@ function batchOf({ batch }: EachBatchPayload): FetchedBatch {
 }
 
 function recordOf(topic: string, partition: number, message: KafkaMessage): KafkaRecord {
-  const headers: Record<string, string> = {}
-  for (const [name, value] of Object.entries(message.headers ?? {})) {
-    const first = Array.isArray(value) ? value[0] : value
-    headers[name] = first?.toString() ?? ''
-  }
   return {
     topic,
     partition,
     offset: BigInt(message.offset),
     timestampMs: Number(message.timestamp),
-    key: message.key?.toString() ?? '',
     value: message.value,
     ...recordText(message.key, headerBytesOf(message)),
   }
