@@ -5,7 +5,7 @@ import { type RawFacts, type RunEnd, streamKey } from '../contracts/envelope.ts'
 import type { KafkaRecord, PartitionStore } from '../contracts/processing.ts'
 import type { Run } from '../contracts/run.ts'
 import { RAW_TOPIC, STATE_TOPIC, VENDORS, type VendorId, topicName } from '../contracts/topics.ts'
-import { deadLetter } from '../runtime/dead-letter.ts'
+import { attemptsOf, deadLetter } from '../runtime/dead-letter.ts'
 import type { ErrorScope } from '../runtime/error-event.ts'
 import {
   type ProcessorOptions,
@@ -214,7 +214,7 @@ function reportDrift(pipeline: Pipeline, drift: Drift, day: string, facts: RawFa
 }
 
 /** A replayed dead letter carries how often it was tried before. */
-const attemptOf = ({ headers }: KafkaRecord): number => Number(headers['x-dlq-attempts'] ?? 0) + 1
+const attemptOf = ({ headers }: KafkaRecord): number => attemptsOf(headers) + 1
 
 function reportDeadLetter(
   pipeline: Pipeline,
