@@ -181,16 +181,11 @@ const groupPerPartition: GroupMessages = ({ topic, partitionMetadata, messages, 
   return groups
 }
 
-function sendingOnce(): CreateSendMessages {
-  const errors = require('kafkajs/src/protocol/error') as {
-    staleMetadata: SendTools['isStaleMetadata']
-  }
-  return sendMessagesWith({
+const sendingOnce = (): CreateSendMessages =>
+  sendMessagesWith({
     groupPerPartition,
     linesOf: require('kafkajs/src/producer/responseSerializer') as SendTools['linesOf'],
-    isStaleMetadata: errors.staleMetadata,
   })
-}
 
 type BatchLike = { isEmpty(): boolean; isEmptyDueToFiltering(): boolean; rawMessages: unknown[] }
 

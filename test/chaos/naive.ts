@@ -1,15 +1,30 @@
 // kafkajs as its own documentation uses it: what the attacks of this folder do to that.
-import { Kafka, logLevel } from '../../runtime/kafka/kafkajs.ts'
+import { createRequire } from 'node:module'
+import type * as KafkaJS from 'kafkajs'
 
 /** Short, so that a lost answer is noticed at once. */
 const REQUEST_TIMEOUT_MS = 1_500
 const RETRY = { initialRetryTime: 20, maxRetryTime: 200, retries: 1 }
 const TRANSACTION_TIMEOUT_MS = 20_000
 
+const { Kafka, logLevel } = stockKafkajs()
+
+/** kafkajs as it comes: a second copy beside the one that our cures have changed, if any. */
+function stockKafkajs(): typeof KafkaJS {
+  const require = createRequire(import.meta.url)
+  const ofKafkajs = () =>
+    Object.keys(require.cache).filter((path) => /[\\/]kafkajs[\\/]/.test(path))
+  const cured = ofKafkajs().map((path) => [path, require.cache[path]] as const)
+  for (const [path] of cured) delete require.cache[path]
+  const stock = require('kafkajs') as typeof KafkaJS
+  for (const path of ofKafkajs()) delete require.cache[path]
+  for (const [path, module] of cured) require.cache[path] = module
+  return stock
+}
+
 export type NaiveKafka = ReturnType<typeof naiveKafka>
 export type NaiveProducer = ReturnType<NaiveKafka['producer']>
 
-/** Plain kafkajs; the cures of ours that it is loaded with leave producers as they are. */
 export function naiveKafka(brokers: readonly string[]) {
   return new Kafka({
     brokers: [...brokers],
