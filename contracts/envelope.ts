@@ -136,6 +136,15 @@ export const parseRawFacts = (headers: Headers): RawFacts => rawFactsSchema.pars
 /** `run-end`, `release`, `remove`, or null for a record of data. */
 export const controlOf = (headers: Headers): string | null => headers['x-control'] ?? null
 
+/** The replay that wrote a raw record again; null for what a producer wrote. */
+export const replayOf = (headers: Headers): string | null => headers['x-replay'] ?? null
+
+/** The headers of a raw record that is written again, unchanged but for the replay's id. */
+export const replayedHeaders = (headers: Headers, replayId: string): Headers => ({
+  ...headers,
+  'x-replay': replayId,
+})
+
 const runEndSchema = z.object({
   connection: z.string().min(1),
   vendor,

@@ -171,7 +171,7 @@ function event(
 ): OutRecord {
   const { facts } = work.origin
   const moved = changes.some((c) => c.path === 'entity_uid')
-  const closing = entity.closed && work.cause !== 'OPERATOR'
+  const closing = entity.closed && work.cause === 'VENDOR'
   const cause = moved ? 'IDENTITY' : closing ? 'LIFECYCLE' : work.cause
   const change = {
     type,

@@ -39,6 +39,13 @@ export function comparable(state: object): { [key: string]: Json } {
 export const hashOf = (view: object): string =>
   createHash('sha256').update(JSON.stringify(view)).digest('hex')
 
+/** Of a raw record's bytes, 64 hex. */
+export const sha256Of = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
+
+/** What was read, and by which mapping: the form of `UnitState.rawHash`. */
+export const rawHashOf = (sha256: string, mappingVersion: string): string =>
+  `${sha256.slice(0, 22)}@${mappingVersion}`
+
 function canonical(value: Json, path: string): Json {
   if (typeof value === 'number') {
     return Number.isInteger(value) ? value : Number(value.toFixed(SCORE_DECIMALS))

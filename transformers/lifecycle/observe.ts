@@ -22,18 +22,35 @@ export type Staged = {
   readonly outputs: OutRecord[]
 }
 
+/** `replayed`: the record was written again, so that it is the same sight read anew. */
+export type SightOrigin = Origin & { readonly facts: RawFacts; readonly replayed: boolean }
+
+/** Why a record that was written again changes nothing. */
+export type NotAgain = 'unknown' | 'older' | 'gone' | 'doubted'
+
+/**
+ * Null: it may be read again. What is forgotten or gone is not brought back by an old sight, and a
+ * doubted one does not confirm itself.
+ */
+export function notAgain(previous: UnitState | undefined, facts: RawFacts): NotAgain | null {
+  if (previous === undefined) return 'unknown'
+  if (previous.outcome === 'gone') return 'gone'
+  if (facts.fetchedAtMs < previous.observedAtMs) return 'older'
+  return previous.doubted ? 'doubted' : null
+}
+
 /** @throws PipelineError SERIALIZATION when an event does not fit its schema */
 export function stage(
   view: View,
   unitKey: string,
   previous: UnitState | undefined,
   observation: Observation,
-  origin: Origin & { readonly facts: RawFacts },
+  origin: SightOrigin,
   rank: number,
   rawHash: string,
   rules: Rules,
 ): Staged {
-  const work = workOn(view, origin, rules, causeOf(previous, rawHash))
+  const work = workOn(view, origin, rules, causeOf(previous, rawHash, origin.replayed))
   const shown = new Set<string>()
   // Assets first: findings carry the entity_uid that their asset has then.
   for (const state of observation.assets) {
@@ -59,7 +76,7 @@ export function stage(
     observation.findingsKnown,
   )
   const unit = {
-    runId: origin.facts.runId,
+    runId: newestRun(previous, origin.facts),
     observedAtMs: origin.facts.fetchedAtMs,
     rawHash,
     entities: [...shown, ...kept],
@@ -69,8 +86,16 @@ export function stage(
   return { unit, entities: work.entities, outputs: work.outputs }
 }
 
-/** The same bytes read by another mapping: what changes then is ours, not the vendor's. */
-function causeOf(previous: UnitState | undefined, rawHash: string): ChangeCause {
+/** After a clock was put right, a run before the unit's last may tell the newer time. */
+export const newestRun = (previous: UnitState | undefined, { runId }: RawFacts): string =>
+  previous !== undefined && previous.runId > runId ? previous.runId : runId
+
+/**
+ * The same bytes read by another mapping: what changes then is ours, not the vendor's. So it is with
+ * the same sight read again, whose bytes may differ from the hash by what is no change.
+ */
+function causeOf(previous: UnitState | undefined, rawHash: string, replayed: boolean): ChangeCause {
+  if (replayed && previous?.outcome === 'ok') return 'MAPPING'
   const [bytes, version] = rawHash.split('@')
   const [bytesBefore, versionBefore] = previous?.rawHash.split('@') ?? []
   return bytes === bytesBefore && version !== versionBefore ? 'MAPPING' : 'VENDOR'

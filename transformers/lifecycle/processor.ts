@@ -1,11 +1,11 @@
 // The stateful transformer as the transactional core runs it: raw units in, exposure events out.
-import { createHash } from 'node:crypto'
 import {
   type RawFacts,
   type RunEnd,
   controlOf,
   parseRawFacts,
   rawKey,
+  replayOf,
   streamKey,
 } from '../../contracts/envelope.ts'
 import { PipelineError, violationsOf } from '../../contracts/errors.ts'
@@ -16,7 +16,8 @@ import type { Rules } from './advance.ts'
 import { answerControl } from './control.ts'
 import { Draft } from './draft.ts'
 import type { ClosingRules } from './listings.ts'
-import { stage } from './observe.ts'
+import { rawHashOf, sha256Of } from './hash.ts'
+import { newestRun, notAgain, stage } from './observe.ts'
 import { type Entity, LifecycleStore, type UnitState } from './state.ts'
 import type { AssetState } from '../../contracts/asset.ts'
 import type { FindingState } from '../../contracts/finding.ts'
@@ -113,6 +114,8 @@ function observeUnit(
   }
   const key = rawKey(facts)
   const previous = draft.unit(key)
+  const replayed = replayOf(record.headers) !== null
+  if (replayed && notAgain(previous, facts) !== null) return nothing
   // Older than what is known (a replay, a late retry): it changes nothing.
   if (previous !== undefined && facts.fetchedAtMs < previous.observedAtMs) {
     // But a newer run has met it, and must not miss it in its tally.
@@ -121,14 +124,17 @@ function observeUnit(
     }
     return nothing
   }
-  if (facts.tooLargeBytes !== null || record.value === null) {
+  if (facts.tooLargeBytes !== null) {
     markWithoutContent(draft, facts, 'too-large')
     return nothing
   }
-  const sha256 = createHash('sha256').update(record.value).digest('hex')
-  const rawHash = `${sha256.slice(0, 22)}@${options.mappingVersion}`
+  if (record.value === null) {
+    throw new PipelineError('SCHEMA_VIOLATION', 'NORMALIZE', 'the raw record has no content')
+  }
+  const sha256 = sha256Of(record.value)
+  const rawHash = rawHashOf(sha256, options.mappingVersion)
   if (previous !== undefined && unchanged(draft, previous, rawHash)) {
-    draft.markSeen(key, previous, facts.runId, facts.fetchedAtMs)
+    draft.markSeen(key, previous, newestRun(previous, facts), facts.fetchedAtMs)
     return nothing
   }
   const observation = transformer.transform({ facts, body: record.value })
@@ -137,7 +143,7 @@ function observeUnit(
     draft.afterCommit(() => options.onDrift(drift, day, facts))
   }
   const { topic, partition, offset, timestampMs } = record
-  const origin = { facts, topic, partition, offset, timestampMs, sha256 }
+  const origin = { facts, topic, partition, offset, timestampMs, sha256, replayed }
   const { rank } = transformer
   const staged = stage(draft, key, previous, observation, origin, rank, rawHash, options)
   for (const [id, entity] of staged.entities) draft.putEntity(id, entity)
@@ -148,7 +154,7 @@ function observeUnit(
     previous?.outcome === outcome &&
     previous.doubted === doubted &&
     sameSet(previous.entities, entities)
-  if (same) draft.markSeen(key, previous, facts.runId, facts.fetchedAtMs)
+  if (same) draft.markSeen(key, previous, newestRun(previous, facts), facts.fetchedAtMs)
   else draft.putUnit(key, staged.unit)
   return { ...nothing, events: staged.outputs.length }
 }
@@ -179,7 +185,7 @@ function markWithoutContent(draft: Draft, facts: RawFacts, outcome: UnitState['o
   const key = rawKey(facts)
   const previous = draft.unit(key)
   draft.putUnit(key, {
-    runId: facts.runId,
+    runId: newestRun(previous, facts),
     observedAtMs: facts.fetchedAtMs,
     rawHash: '',
     entities: previous?.entities ?? [],
