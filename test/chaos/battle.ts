@@ -18,11 +18,12 @@ export type Battle = {
   readonly instances: Readonly<Record<Stage, number>>
   /** Returns what it did; everything it broke must be whole again. */
   readonly attack: (arena: Arena) => Promise<Attacks>
+  /** Steps of the estate after the attack. Default 3, so that something is closed at the end. */
+  readonly lastSteps?: number
   /** Judges what only this attack knows of; returns sentences. */
   readonly judge?: (arena: Arena, checked: Checked) => Promise<readonly string[]>
 }
 
-/** So many that something is closed at the very end, and opened. */
 const LAST_STEPS = 3
 const LAST_STEPS_TIMEOUT_MS = 30_000
 const LOG_DIR = resolve(import.meta.dirname, '../../.exposure/chaos')
@@ -42,7 +43,7 @@ export async function fight(
       for (let n = 0; n < battle.instances[stage]; n++) fleet.start(stage)
     }
     attacks = await battle.attack(arena)
-    await settle(arena)
+    await settle(arena, battle.lastSteps ?? LAST_STEPS)
     const checked = await check(arena)
     const judged = (await battle.judge?.(arena, checked)) ?? []
     return report(battle, arena, startedMs, attacks, checked, [...checked.problems, ...judged])
@@ -58,11 +59,11 @@ export async function fight(
  * Nothing attacks any more. The estate moves a last time, there are two complete runs of
  * everything, then each stage ends in its turn.
  */
-async function settle(arena: Arena): Promise<void> {
+async function settle(arena: Arena, lastSteps: number): Promise<void> {
   const { fleet, simulator } = arena
   fleet.wakeAll()
   simulator.faults.clear()
-  await evolveBetweenRuns(arena, LAST_STEPS, LAST_STEPS_TIMEOUT_MS)
+  if (lastSteps > 0) await evolveBetweenRuns(arena, lastSteps, LAST_STEPS_TIMEOUT_MS)
   await runsComplete(arena, Date.now())
   await fleet.retireAll('producers')
   await drained(arena)

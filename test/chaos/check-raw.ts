@@ -30,6 +30,7 @@ export function checkRaw(
   problems: Problems,
 ): void {
   const byRun = runsIn(raw)
+  checkTurns(raw, problems)
   for (const [run, lines] of byRun) checkRun(run, lines, problems)
   checkCheckpoints(byRun, checkpoints, problems)
   checkLedger(byRun, runs, problems)
@@ -77,6 +78,20 @@ function checkRun(run: string, { units, ends }: RunLines, problems: Problems): v
   const { published } = first.end
   const counted = () => `${run} says ${published}, there are ${units.length}`
   problems.expect(published === units.length, 'a run-end counts wrongly', counted)
+}
+
+/** One that was pushed aside publishes nothing any more: no record of a run behind a newer run's. */
+function checkTurns(raw: readonly Line[], problems: Problems): void {
+  const newest = new Map<string, string>()
+  for (const { topic, partition, headers, key } of raw) {
+    const [stream, run] = [`${headers['x-connection']}|${headers['x-stream']}`, headers['x-run-id']]
+    // An order of the operator is of no run.
+    if (run === undefined) continue
+    const place = `${stream} ${topic} ${partition}`
+    const before = newest.get(place) ?? ''
+    problems.expect(run >= before, 'a run goes on behind a newer one', () => `${key} ${run}`)
+    newest.set(place, run > before ? run : before)
+  }
 }
 
 /** A checkpoint ahead of its data would lose what lies between. */

@@ -24,6 +24,8 @@ export type Checked = {
   readonly eventsWanted: number
   readonly eventsGot: number
   readonly deadLetters: readonly Line[]
+  /** Of exposure.runs. */
+  readonly runs: readonly Line[]
 }
 
 /** Every promise that the topics and the store have to keep once all is quiet. */
@@ -37,7 +39,8 @@ export async function check(arena: Arena): Promise<Checked> {
   const assets = byKey(lines.assets as EventLine[], problems)
   const findings = byKey(lines.findings as EventLine[], problems)
   const all = new Map([...assets, ...findings])
-  const wanted = [lines.rawPrismaCloud, lines.rawCortex].map(referenceEvents)
+  const topics = [lines.rawPrismaCloud, lines.rawCortex]
+  const wanted = topics.map((records) => referenceEvents(records, arena.fuse))
   checkWanted(all, wantedByKey(wanted), problems)
   checkLegal(all, problems)
 
@@ -55,6 +58,7 @@ export async function check(arena: Arena): Promise<Checked> {
     eventsWanted: wanted.reduce((sum, of) => sum + of.assets.length + of.findings.length, 0),
     eventsGot: lines.assets.length + lines.findings.length,
     deadLetters: lines.dlq,
+    runs: lines.runs,
   }
 }
 

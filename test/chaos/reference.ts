@@ -23,13 +23,14 @@ export const recordOf = (line: Line): KafkaRecord => ({
 
 /**
  * The events of one raw topic, record by record, partition by partition, in one process that
- * nothing happens to. Same records, same events, same bytes: the lifecycle promises that.
+ * nothing happens to. Same records, same events, same bytes: the lifecycle promises that. `fuse` in
+ * percent.
  */
-export function referenceEvents(raw: readonly Line[]): Events {
+export function referenceEvents(raw: readonly Line[], fuse: number): Events {
   const assets: Asset[] = []
   const findings: Finding[] = []
   for (let partition = 0; partition < RAW_PARTITIONS; partition++) {
-    const bench = new LifecycleBench(MAPPING_VERSION)
+    const bench = new LifecycleBench(MAPPING_VERSION, { fuseShare: fuse / 100 })
     for (const line of raw) {
       if (line.partition !== partition) continue
       const record = recordOf(line)
