@@ -48,6 +48,10 @@ export function applyCures(): void {
   if (require.cache[require.resolve('kafkajs')] !== undefined) {
     throw new PipelineError('INTERNAL', 'CONFIG', 'kafkajs was loaded before its cures')
   }
+  // Those that others load come first: who has loaded the stock one keeps it.
+  replace<EncodeRecord>('protocol/recordBatch/record/v0', encodeRecordWith)
+  replace<DecodeRecord>('protocol/recordBatch/record/v0/decoder', keepingHeaderBytes)
+  replace<GroupMessages>('producer/groupMessagesPerPartition', () => groupPerPartition)
   if (environment('EXPOSURE_KAFKA_CURES') !== 'off') {
     replace<Decode>('protocol/recordBatch/v0/decoder', movingPastHoles)
     replace<(input: FilterInput) => DecodedRecord[]>(
@@ -56,15 +60,15 @@ export function applyCures(): void {
     )
     replace<CreateSendMessages>('producer/sendMessages', sendingOnce)
   }
-  replace<EncodeRecord>('protocol/recordBatch/record/v0', encodeRecordWith)
-  replace<DecodeRecord>('protocol/recordBatch/record/v0/decoder', keepingHeaderBytes)
-  replace<GroupMessages>('producer/groupMessagesPerPartition', () => groupPerPartition)
   showEmptyBatches(require('kafkajs/src/consumer/batch') as { prototype: BatchLike })
   quietRequestQueue(require('kafkajs/src/network/requestQueue') as { prototype: QueueLike })
 }
 
 function replace<T>(path: string, make: (stock: T) => T): void {
   const id = require.resolve(`kafkajs/src/${path}`)
+  if (id in require.cache) {
+    throw new PipelineError('INTERNAL', 'CONFIG', `${path} of kafkajs was loaded before its cure`)
+  }
   const stock = require(id) as T
   const cached = require.cache[id]
   if (cached === undefined) throw new PipelineError('INTERNAL', 'CONFIG', `no module ${path}`)
