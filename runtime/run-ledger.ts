@@ -1,5 +1,6 @@
 // What a run leaves behind it: run-end records on the raw topic and its lines in exposure.runs.
 import { type RunEnd, encodeRunEnd, streamKey } from '../contracts/envelope.ts'
+import { PipelineError } from '../contracts/errors.ts'
 import { partitionOf } from '../contracts/placement.ts'
 import type { PullEnd } from '../contracts/ports.ts'
 import type { OutRecord } from '../contracts/processing.ts'
@@ -48,6 +49,24 @@ export function holdReason(
     return `the listing has ${fetched} rows; the last complete one had ${before}`
   }
   return null
+}
+
+/** What the operator does about a run that closes nothing by itself. */
+export const releaseStep = (runId: string): string =>
+  `Look whether the vendor shows them still. If they are really gone: exposure runs release ${runId}`
+
+/** MISSING_DATA when closures are held, or not everything was listed; null: nothing is missing. */
+export function missingError(
+  { runId, verdict }: Pick<RunCheckpoint, 'runId' | 'verdict'>,
+  reason: string | null,
+  hold: string | null,
+  before: number | null,
+): PipelineError | null {
+  const message = hold ?? (verdict === 'PARTIAL' ? reason : null)
+  if (message === null) return null
+  // With nothing before there is nothing to release.
+  const details = hold === null || before === null ? undefined : { remediation: releaseStep(runId) }
+  return new PipelineError('MISSING_DATA', 'SNAPSHOT', message, details)
 }
 
 /** Units that could not be published make a listing PARTIAL, however it ended. */

@@ -25,6 +25,7 @@ import {
   FUSE_PERCENT,
   baselineOf,
   holdReason,
+  missingError,
   runEndRecords,
   runLedgerRecord,
   withLosses,
@@ -236,7 +237,8 @@ class StreamRun<Client> {
     const last = chunk === null ? progress : this.#advanced(progress, chunk)
     const { verdict, reason } = withLosses(end, last)
     const { nowMs, fusePercent = FUSE_PERCENT } = this.#options
-    const hold = holdReason(last.fetched, baselineOf(last, this.#released), fusePercent)
+    const before = baselineOf(last, this.#released)
+    const hold = holdReason(last.fetched, before, fusePercent)
     const complete = verdict === 'COMPLETE' && hold === null
     const { runId, fetched, scope } = last
     const atMs = Math.max(nowMs(), last.startedAtMs)
@@ -251,7 +253,7 @@ class StreamRun<Client> {
     await this.#commit([...records, ...this.#endRecords(ended, end.declared, reason, hold)], ended)
     failpoint('source.ended')
     if (chunk !== null) this.#count(chunk, ended.runId)
-    this.#settle(ended, verdict, reason, hold)
+    this.#settle(ended, verdict, missingError(ended, reason, hold, before))
     return { runId: ended.runId, verdict, startedAtMs: ended.startedAtMs, error: null }
   }
 
@@ -265,16 +267,14 @@ class StreamRun<Client> {
   }
 
   /** Tells operations how the run ended: what works again is cleared, what is missing is raised. */
-  #settle(ended: RunCheckpoint, verdict: Verdict, reason: string | null, hold: string | null) {
+  #settle(ended: RunCheckpoint, verdict: Verdict, missing: PipelineError | null) {
     const { reporter } = this.#options
     const { connection, source } = this.#task
-    const missing = hold ?? (verdict === 'PARTIAL' ? reason : null)
     const of = { connection, stream: source.stream, clockBehind: this.#clockBehind }
     if (verdict !== 'PARTIAL') this.#options.onWhole?.()
     // Everywhere: whoever polled before may have raised them and be gone.
     reporter.clearEverywhere(overAfter({ ...ended, ...of, verdict, missing: missing !== null }))
-    if (missing !== null)
-      this.#raise(new PipelineError('MISSING_DATA', 'SNAPSHOT', missing), ended.runId)
+    if (missing !== null) this.#raise(missing, ended.runId)
     this.#ended(verdict)
   }
 

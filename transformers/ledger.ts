@@ -16,30 +16,41 @@ export type LedgerOptions = {
   readonly encode: (value: Run) => Buffer
   readonly deadLetter: (record: KafkaRecord, error: PipelineError) => OutRecord
   /** Told after the commit, with the FINISHED record. */
-  readonly onFinished: (run: Run) => void
+  readonly onFinished: (run: Run, because: Because) => void
 }
+
+/**
+ * What else there is to know: the producer itself has held the run and told why, or the operator
+ * has released it, the newest of its stream. Null: neither.
+ */
+export type Because = 'held-by-producer' | 'released' | null
 
 type Tally = NonNullable<Run['tally']>
 
-/** Answers of a run that are still coming in, and how the last run of each stream finished. */
+/** Answers of a run that are still coming in, and how the last runs of each stream finished. */
 export class LedgerStore {
-  /** By `<phase>|<connection>|<stream>|<run>`. */
+  /** By `<phase>|<connection>|<stream>|<start or time of the order>|<run>`: sorts by time. */
   readonly answers = new Map<string, Run[]>()
-  /** By `<connection>|<stream>`. */
+  /** The newest finished run, by `<connection>|<stream>`. */
   readonly finished = new Map<string, Run>()
+  /** The run whose closures are held back; runs that listed nothing may have finished since. */
+  readonly holding = new Map<string, Run>()
 
   load(key: string, value: Buffer | null): void {
     const id = key.slice(2)
     if (key.startsWith('a|')) {
       if (value === null) this.answers.delete(id)
       else this.answers.set(id, answersSchema.parse(JSON.parse(value.toString())).answers)
-    } else if (key.startsWith('f|')) {
-      if (value === null) this.finished.delete(id)
-      else this.finished.set(id, finishedSchema.parse(JSON.parse(value.toString())).run)
+    } else if (key.startsWith('f|') || key.startsWith('h|')) {
+      const runs = key.startsWith('f|') ? this.finished : this.holding
+      if (value === null) runs.delete(id)
+      else runs.set(id, finishedSchema.parse(JSON.parse(value.toString())).run)
     } else throw new Error(`unknown record ${key.slice(0, 2)} in the state of the ledger`)
   }
 }
 
+/** Of a time in ms, so that texts sort as times do. */
+const TIME_DIGITS = 16
 const answersSchema = z.object({ v: z.literal(1), answers: z.array(runSchema) })
 const finishedSchema = z.object({ v: z.literal(1), run: runSchema })
 
@@ -68,8 +79,9 @@ class Entry {
   readonly #options: LedgerOptions
   readonly #answers = new Map<string, Run[] | null>()
   readonly #finished = new Map<string, Run>()
+  readonly #holding = new Map<string, Run | null>()
   readonly #outputs: OutRecord[] = []
-  readonly #told: Run[] = []
+  readonly #told: { readonly run: Run; readonly because: Because }[] = []
 
   constructor(store: LedgerStore, options: LedgerOptions) {
     this.#store = store
@@ -96,7 +108,9 @@ class Entry {
 
   #meet(run: Run): void {
     if (run.tally === null) return
-    const key = `${run.phase}|${streamKey(streamOf(run))}|${run.run_id}`
+    const prefix = `${run.phase}|${streamKey(streamOf(run))}|`
+    const rest = `${String(run.started_at).padStart(TIME_DIGITS, '0')}|${run.run_id}`
+    const key = prefix + rest
     const known = this.#answers.get(key) ?? this.#store.answers.get(key) ?? []
     const others = known.filter(({ tally }) => tally?.partition !== run.tally?.partition)
     const answers = [...others, run]
@@ -105,29 +119,46 @@ class Entry {
       return
     }
     this.#answers.set(key, null)
-    this.#forgetOlder(run)
-    this.#finish(run, answers)
+    this.#forgetOlder(prefix, rest)
+    if (run.phase === 'RELEASED') this.#release(run, answers)
+    else this.#finish(finishedOf(run, answers), run.hold === null ? null : 'held-by-producer')
   }
 
-  /** A run that some partition never answered is over when a later one is. */
-  #forgetOlder(run: Run): void {
-    const prefix = `${run.phase}|${streamKey(streamOf(run))}|`
+  /** What some partition never answered is over when a later one is. */
+  #forgetOlder(prefix: string, rest: string): void {
     for (const key of [...this.#store.answers.keys(), ...this.#answers.keys()]) {
-      if (key.startsWith(prefix) && key.slice(prefix.length) < run.run_id) {
-        this.#answers.set(key, null)
-      }
+      if (key.startsWith(prefix) && key.slice(prefix.length) < rest) this.#answers.set(key, null)
     }
   }
 
-  #finish(run: Run, answers: readonly Run[]): void {
-    const stream = streamKey(streamOf(run))
-    const before = this.#finished.get(stream) ?? this.#store.finished.get(stream)
-    const summed = finishedOf(run, answers)
-    const same = run.phase === 'RELEASED' && before?.run_id === run.run_id
-    const value = same && before !== undefined ? releasedOf(before, summed) : summed
+  #finish(value: Run, because: Because): void {
+    const stream = streamKey(streamOf(value))
     this.#finished.set(stream, value)
-    this.#outputs.push(this.#record(value))
-    this.#told.push(value)
+    if ((value.totals?.held ?? 0) > 0) this.#holding.set(stream, value)
+    else if (value.verdict === 'COMPLETE' || value.verdict === 'DRIFTED') {
+      this.#holding.set(stream, null)
+    }
+    this.#tell(value, because)
+  }
+
+  /** Of a run that nothing is known of, or that holds nothing any more, nothing is told anew. */
+  #release(order: Run, answers: readonly Run[]): void {
+    const stream = streamKey(streamOf(order))
+    const newest = this.#finished.get(stream) ?? this.#store.finished.get(stream)
+    const met = this.#holding.get(stream)
+    const holding = met === undefined ? this.#store.holding.get(stream) : met
+    const before = [newest, holding].find((known) => known?.run_id === order.run_id)
+    if (before === undefined || before === null) return
+    const value = releasedOf(before, finishedOf(order, answers))
+    const isNewest = newest?.run_id === value.run_id
+    if (isNewest) this.#finished.set(stream, value)
+    if (holding?.run_id === value.run_id) this.#holding.set(stream, null)
+    this.#tell(value, isNewest ? 'released' : null)
+  }
+
+  #tell(run: Run, because: Because): void {
+    this.#outputs.push(this.#record(run))
+    this.#told.push({ run, because })
   }
 
   #record(value: Run): OutRecord {
@@ -144,12 +175,14 @@ class Entry {
 
   #entries(): { key: string; value: Buffer | null }[] {
     const json = (value: object) => Buffer.from(JSON.stringify({ v: 1, ...value }))
+    const runOf = (run: Run | null) => (run === null ? null : json({ run }))
     return [
       ...[...this.#answers].map(([id, answers]) => ({
         key: `a|${id}`,
         value: answers === null ? null : json({ answers }),
       })),
-      ...[...this.#finished].map(([id, run]) => ({ key: `f|${id}`, value: json({ run }) })),
+      ...[...this.#finished].map(([id, run]) => ({ key: `f|${id}`, value: runOf(run) })),
+      ...[...this.#holding].map(([id, run]) => ({ key: `h|${id}`, value: runOf(run) })),
     ]
   }
 
@@ -159,7 +192,11 @@ class Entry {
       else this.#store.answers.set(id, answers)
     }
     for (const [id, run] of this.#finished) this.#store.finished.set(id, run)
-    for (const run of this.#told) this.#options.onFinished(run)
+    for (const [id, run] of this.#holding) {
+      if (run === null) this.#store.holding.delete(id)
+      else this.#store.holding.set(id, run)
+    }
+    for (const { run, because } of this.#told) this.#options.onFinished(run, because)
   }
 }
 

@@ -13,7 +13,8 @@ import {
   runProcessor,
 } from '../runtime/kafka/processor.ts'
 import type { Pipeline } from '../runtime/pipeline.ts'
-import { createLedger, isRemoval } from './ledger.ts'
+import { releaseStep } from '../runtime/run-ledger.ts'
+import { type Because, createLedger, isRemoval } from './ledger.ts'
 import type { ClosingRules } from './lifecycle/listings.ts'
 import { createLifecycle } from './lifecycle/processor.ts'
 import { MAPPING_VERSION } from './mapping-version.ts'
@@ -94,7 +95,7 @@ function startLedger(pipeline: Pipeline): RunningProcessor {
     },
     encode: (value) => codecs.encode('runs', value),
     deadLetter: (record, error) => deadLetter(prefix, record, error, attemptOf(record)),
-    onFinished: (run) => reportHeld(pipeline, run),
+    onFinished: (run, because) => reportHeld(pipeline, run, because),
   })
   const scope = { connection: null, vendor: null, product: null, stream: null }
   return runStage(
@@ -121,7 +122,7 @@ async function loadWriter(codecs: Pipeline['codecs'], value: Buffer): Promise<vo
 /** Tells apart what a partition holds from what the producer has already told. */
 const HELD = 'held closures'
 
-function reportHeld({ reporter }: Pipeline, run: Run): void {
+function reportHeld({ reporter }: Pipeline, run: Run, because: Because): void {
   const { connection_id: connection, product, stream, run_id: runId, totals } = run
   const vendor = VENDORS.find((known) => known === run.vendor) ?? null
   if (isRemoval(run)) {
@@ -129,16 +130,17 @@ function reportHeld({ reporter }: Pipeline, run: Run): void {
     return
   }
   const held = totals?.held ?? 0
-  if (held === 0) {
-    if (run.verdict !== 'COMPLETE' && run.verdict !== 'DRIFTED') return
-    // A release also ends what the producer has told of the same run.
+  const whole = run.verdict === 'COMPLETE' || run.verdict === 'DRIFTED'
+  if (held === 0 && !whole) return
+  // What the producer has held it has told itself: one condition, not two.
+  if (held === 0 || because === 'held-by-producer') {
     const condition = { connection, stream, failures: ['MISSING_DATA'] } as const
-    const subjects = run.hold === null ? [HELD, null] : [HELD]
+    const subjects = because === 'released' ? [HELD, null] : [HELD]
     reporter.clearEverywhere(subjects.map((subject) => ({ ...condition, subject })))
     return
   }
   const message = `${held} assets and findings of ${stream} stay open: ${run.hold ?? 'held back'}`
-  const remediation = `Look whether the vendor shows them still. If they are really gone: exposure runs release ${runId}`
+  const remediation = releaseStep(runId)
   const error = new PipelineError('MISSING_DATA', 'SNAPSHOT', message, {
     subject: HELD,
     remediation,
