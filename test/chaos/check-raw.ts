@@ -80,7 +80,7 @@ function checkRun(run: string, { units, ends }: RunLines, problems: Problems): v
   problems.expect(published === units.length, 'a run-end counts wrongly', counted)
 }
 
-/** One that was pushed aside publishes nothing any more: no record of a run behind a newer run's. */
+/** Who was pushed aside publishes nothing more: no record of a run behind a newer run's. */
 function checkTurns(raw: readonly Line[], problems: Problems): void {
   const newest = new Map<string, string>()
   for (const { topic, partition, headers, key } of raw) {

@@ -62,7 +62,8 @@ export async function check(arena: Arena): Promise<Checked> {
   }
 }
 
-function wantedByKey(wanted: readonly Events[]): Map<string, (Asset | Finding)[]> {
+/** Events of several logs by their keys. */
+export function wantedByKey(wanted: readonly Events[]): Map<string, (Asset | Finding)[]> {
   const assets = wanted.flatMap((of) => of.assets)
   const findings = wanted.flatMap((of) => of.findings)
   return new Map<string, (Asset | Finding)[]>([
@@ -87,7 +88,7 @@ const shown = (truth: Truth, isOn: (of: OfStream) => boolean) => ({
 })
 
 /** The tables hold the last event of every key, and no other. */
-async function checkStore(
+export async function checkStore(
   { query }: Arena,
   assets: ReadonlyMap<string, readonly (Asset | Finding)[]>,
   findings: ReadonlyMap<string, readonly (Asset | Finding)[]>,

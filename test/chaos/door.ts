@@ -1,4 +1,4 @@
-// A door before a server: open it passes everything, closed it refuses and breaks what is under way.
+// A door before a server: open it passes all, closed it refuses, and breaks what is under way.
 import { type Server, type Socket, connect, createServer } from 'node:net'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'

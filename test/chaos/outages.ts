@@ -100,7 +100,7 @@ async function attack(arena: Arena, servers: Servers, form: Form): Promise<Attac
   return counts
 }
 
-/** Operations must have heard of it; and that nothing went to the dead letters, the checker says. */
+/** Operations must have heard of it. That nothing was dead-lettered, the checker says. */
 async function toldOf({ stack, prefix }: Arena): Promise<string[]> {
   const { connectorErrors } = await readTopics(stack, prefix, ['connectorErrors'])
   const told = connectorErrors.flatMap(({ value }) => (value as ConnectorError | null) ?? [])

@@ -1,9 +1,17 @@
 // All attacks, in the order in which they are run and written down.
 import { kills } from './kills.ts'
 import { outages } from './outages.ts'
+import { poison } from './poison.ts'
 import { rebalance } from './rebalance.ts'
 import type { Scenario } from './scenario.ts'
 import { stall } from './stall.ts'
 import { vendorFaults } from './vendor-faults.ts'
 
-export const SCENARIOS: readonly Scenario[] = [kills, stall, rebalance, outages, vendorFaults]
+export const SCENARIOS: readonly Scenario[] = [
+  kills,
+  stall,
+  rebalance,
+  outages,
+  vendorFaults,
+  poison,
+]

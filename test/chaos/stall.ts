@@ -9,7 +9,7 @@ import { bury } from './progress.ts'
 import type { Scenario } from './scenario.ts'
 
 const ATTACK_MS = { SHORT: 18_000, LONG: 28_000 } as const
-/** Before Kafka is told that the stalled one is dead: it may stand in the middle of a transaction. */
+/** Before Kafka is told that the stalled one is dead; it may stand amid a transaction. */
 const UNNOTICED_MS_MAX = 800
 const ASLEEP_MS_MIN = 1_500
 const ASLEEP_MS_MAX = 4_000
