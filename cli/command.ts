@@ -7,6 +7,8 @@ export const COMMANDS = [
   'check',
   'topics apply',
   'schemas apply',
+  'schemas check',
+  'replay raw',
   'tail',
   'simulate',
 ] as const

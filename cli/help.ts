@@ -11,6 +11,8 @@ export const HELP = `exposure - assets and CVE findings of Prisma Cloud and Cort
   check [NAME ...] try the connections: log in, and one cheap request per stream
   topics apply     create the topics, mend their settings, refuse another partition count
   schemas apply    register the Avro schemas with FULL_TRANSITIVE compatibility
+  schemas check    compare this build's schemas with those of the registry
+  replay raw       read kept raw records again, as after a new mapping: show, then publish
   tail TOPIC       print the records of a topic as JSON lines
   simulate [list]  the vendors' APIs on this machine, with something going wrong by name
 
@@ -58,6 +60,26 @@ Creates missing topics, mends settings of ours that differ, names what it will n
 
 Sets FULL_TRANSITIVE on each subject before its first version, then registers. An incompatible
 change is refused with the registry's reason. Safe to repeat.
+`,
+  'schemas check': `exposure schemas check [--config FILE]
+
+Compares each schema of this build with every registered version, both ways, and registers nothing:
+by the registry's rules, and by ours where it misses what readers meet. Names subject, version,
+path and reason. Also tells of subjects that are not there or not FULL_TRANSITIVE.
+Exit code 0: all fit; 3: one does not.
+`,
+  'replay raw': `exposure replay raw --connection NAME --stream NAME [--from RUN|latest] [--diff]
+exposure replay raw --connection NAME --stream NAME --from RUN --force [--json]
+
+Reads the kept raw records of a stream by the mapping of this build, each unit's newest since the
+run named, and prints which fields of which entities change. Then writes just those records again
+for the running transformers, which tell the change as MAPPING, and waits until they have. What is
+older than known, gone or removed is passed over. Nothing needs to stop for it.
+
+  --from RUN   the first run to read, as in exposure.runs; default: the last COMPLETE one
+  --diff       only show
+  --force      write again also what says the same
+  --json       a JSON line per field, the last line the totals
 `,
   tail: `exposure tail TOPIC [--from-end] [--limit N] [--follow] [--config FILE]
 

@@ -18,6 +18,8 @@ const RUNNERS: Record<Command, () => Promise<Runner>> = {
   check: async () => (await import('./check.ts')).check,
   'topics apply': async () => (await import('./apply.ts')).applyTopics,
   'schemas apply': async () => (await import('./apply.ts')).applySchemas,
+  'schemas check': async () => (await import('./schemas.ts')).checkSchemas,
+  'replay raw': async () => (await import('./replay.ts')).replayRaw,
   tail: async () => (await import('./tail.ts')).tail,
   simulate: async () => (await import('./simulate.ts')).simulate,
 }

@@ -5,6 +5,7 @@ import { createLogger } from '../runtime/log.ts'
 import { openPipeline } from '../runtime/pipeline.ts'
 import { ANY_WORDS, UsageError, aborted, parse, stopSignal } from './command.ts'
 import { loadConfig } from './config.ts'
+import { refuseIncompatible } from './schemas.ts'
 import { STAGES, type StageName, startStages } from './stages.ts'
 
 export async function run(args: readonly string[]): Promise<number> {
@@ -18,12 +19,13 @@ export async function run(args: readonly string[]): Promise<number> {
   if (stages.includes('sinks') && config.sinks.postgres === undefined) {
     throw new PipelineError('CONFIGURATION', 'CONFIG', 'exposure.yaml has no sinks to write to')
   }
+  const registry = registrySettings(config.registry)
+  await refuseIncompatible(registry, config.kafka.prefix)
   const signal = stopSignal()
-  const pipeline = await openPipeline(
-    kafkaSettings(config.kafka),
-    registrySettings(config.registry),
-    { disconnectedAfterMs: config.disconnectedAfter, log: createLogger('exposure') },
-  )
+  const pipeline = await openPipeline(kafkaSettings(config.kafka), registry, {
+    disconnectedAfterMs: config.disconnectedAfter,
+    log: createLogger('exposure'),
+  })
   try {
     const running = await startStages(pipeline, config, stages, { once: false, signal })
     console.error(`exposure: running ${stages.join(', ')}; SIGINT or SIGTERM ends it`)

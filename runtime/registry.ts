@@ -6,6 +6,7 @@ import { type Failure, PipelineError } from '../contracts/errors.ts'
 import { avroOf } from '../contracts/schemas.ts'
 import { TOPICS, subjectName } from '../contracts/topics.ts'
 import { AVRO_TOPICS, type AvroTopic, type Codecs, createCodecs, readerType } from './codecs.ts'
+import { type SubjectCheck, type SubjectReader, checkAll, refuseMisfits } from './registry-check.ts'
 
 export type RegistrySettings = {
   /** Base of the Confluent API, without user name, password or query. */
@@ -20,7 +21,12 @@ export type RegistrySettings = {
 
 export type Registry = {
   /**
-   * Sets FULL_TRANSITIVE on every subject, then registers this build's schemas; safe to repeat.
+   * Compares this build's schemas with every registered version; changes nothing.
+   * @throws PipelineError TEMPORARY_FAILURE when the registry is away
+   */
+  check(prefix: string): Promise<SubjectCheck[]>
+  /**
+   * As `check`, and when all fit sets FULL_TRANSITIVE on every subject, then registers this build's schemas; safe to repeat.
    * Resolves with the id per subject. @throws PipelineError CONFIGURATION naming the subject and
    * the registry's reason, or TEMPORARY_FAILURE
    */
@@ -33,15 +39,18 @@ export type Registry = {
 }
 
 const LEVEL = COMPATIBILITY.FULL_TRANSITIVE
+/** The compatibility that every subject of ours has. */
+export const REQUIRED_LEVEL = 'FULL_TRANSITIVE'
 const RETRIES = 2
 const REASON_CHARACTERS_MAX = 600
 
 /** What the client keeps to itself: `register` alone sets the compatibility too late. */
-type SubjectApi = {
-  readonly Subject: {
-    updateConfig(request: { subject: string; body: { compatibility: string } }): Promise<unknown>
-  }
+type SubjectApi = SubjectReader & {
+  updateConfig(request: { subject: string; body: { compatibility: string } }): Promise<unknown>
 }
+/** The private part of this pinned version: no public call sets a subject's compatibility. */
+const subjectApi = (client: SchemaRegistry): SubjectApi =>
+  (client as unknown as { readonly api: { readonly Subject: SubjectApi } }).api.Subject
 
 /** @throws PipelineError CONFIGURATION when the address carries what belongs elsewhere. */
 export function openRegistry(settings: RegistrySettings): Registry {
@@ -66,6 +75,7 @@ export function openRegistry(settings: RegistrySettings): Registry {
     }
   }
   return {
+    check: (prefix) => checkBy(client, bounded, prefix),
     apply: (prefix) => applyAll(client, bounded, prefix),
     lookup: (prefix) => lookupAll(client, bounded, fetchType, prefix),
   }
@@ -102,15 +112,30 @@ function parseUrl(text: string): URL {
   return url
 }
 
+const checkBy = (client: SchemaRegistry, bounded: Bounded, prefix: string) =>
+  checkAll(
+    subjectApi(client),
+    async (doing, work) => {
+      try {
+        return (await bounded(doing, work())).data()
+      } catch (error) {
+        if (statusOf(error) === 404) return null
+        throw registryError(error, doing)
+      }
+    },
+    prefix,
+  )
+
 async function applyAll(client: SchemaRegistry, bounded: Bounded, prefix: string) {
-  // The private part of this pinned version: no public call sets a subject's compatibility.
-  const { Subject } = (client as unknown as { readonly api: SubjectApi }).api
+  // All of them before the first is registered: half of a build's schemas help nobody.
+  refuseMisfits(await checkBy(client, bounded, prefix))
+  const subjects = subjectApi(client)
   const ids: Record<string, number> = {}
   for (const topic of AVRO_TOPICS) {
     const subject = subjectName(prefix, topic)
     try {
       const body = { compatibility: LEVEL }
-      await bounded(`setting ${LEVEL} on ${subject}`, Subject.updateConfig({ subject, body }))
+      await bounded(`setting ${LEVEL} on ${subject}`, subjects.updateConfig({ subject, body }))
       const registered = client.register(documentOf(topic), { subject, compatibility: LEVEL })
       ids[subject] = (await bounded(`registering ${subject}`, registered)).id
     } catch (error) {

@@ -52,6 +52,8 @@ export type Cluster = {
   endOffset(topic: string, partition: number): Promise<number>
   /** The first offset that is still there. */
   startOffset(topic: string, partition: number): Promise<number>
+  /** The first record written at or after this time; the end when there is none. */
+  offsetAt(topic: string, partition: number, timeMs: number): Promise<number>
   /** Null: the group has committed nothing there. */
   committedOffset(groupId: string, topic: string, partition: number): Promise<bigint | null>
   /** One Fetch request, read_committed. Waits up to `waitMs` at the broker for records. */
@@ -158,6 +160,10 @@ export function openCluster(client: KafkaClient): Cluster {
       ),
     endOffset: (topic, partition) => offsetAt(topic, partition, LATEST),
     startOffset: (topic, partition) => offsetAt(topic, partition, EARLIEST),
+    async offsetAt(topic, partition, timeMs) {
+      const offset = await offsetAt(topic, partition, timeMs)
+      return offset < 0 ? offsetAt(topic, partition, LATEST) : offset
+    },
     committedOffset: (groupId, topic, partition) =>
       tryAgain(topic, async () => {
         const coordinator = await inner.findGroupCoordinator({ groupId })

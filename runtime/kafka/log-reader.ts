@@ -55,6 +55,8 @@ export type LogReader = {
   ): Promise<ReadResult>
   /** The high watermark. */
   endOffset(topic: string, partition: number): Promise<bigint>
+  /** The first record written at or after this time; the end when there is none. */
+  offsetAt(topic: string, partition: number, timeMs: number): Promise<bigint>
   /** The partitions of a topic, in order. */
   partitions(topic: string): Promise<number[]>
   close(): Promise<void>
@@ -80,6 +82,8 @@ export function readerOf({ settings, log }: KafkaClient, cluster: Cluster): LogR
     readToEnd: (topic, partition, onRecord, options = {}) =>
       ours(readPartition(cluster, topic, partition, onRecord, options)),
     endOffset: async (topic, partition) => BigInt(await ours(cluster.endOffset(topic, partition))),
+    offsetAt: async (topic, partition, timeMs) =>
+      BigInt(await ours(cluster.offsetAt(topic, partition, timeMs))),
     partitions: (topic) => ours(cluster.partitions(topic)),
     async close() {
       try {
