@@ -16,7 +16,7 @@ const HELD_MS = 24_000
 /** Past the 30 s that our clients wait for an answer. */
 const LATE_MS = 31_000
 
-type Attack = {
+export type Attack = {
   readonly counted: Counted
   readonly random: Random
   readonly form: Form
@@ -26,7 +26,7 @@ type Attack = {
 type Options = Parameters<typeof openCounted>[0]
 
 /** One attack from its topics to its report. */
-async function carryOut(
+export async function carryOut(
   name: string,
   seed: number,
   form: Form,
@@ -58,7 +58,7 @@ async function carryOut(
 }
 
 /** Ends an owner and begins another, which has to restore everything from the log. */
-async function takeOver(
+export async function takeOver(
   { counted, did }: Attack,
   owner: RunningProcessor,
   brokers: readonly string[],

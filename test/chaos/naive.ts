@@ -25,11 +25,11 @@ function stockKafkajs(): typeof KafkaJS {
 export type NaiveKafka = ReturnType<typeof naiveKafka>
 export type NaiveProducer = ReturnType<NaiveKafka['producer']>
 
-export function naiveKafka(brokers: readonly string[]) {
+export function naiveKafka(brokers: readonly string[], requestTimeout = REQUEST_TIMEOUT_MS) {
   return new Kafka({
     brokers: [...brokers],
     logLevel: logLevel.NOTHING,
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    requestTimeout,
     retry: RETRY,
   })
 }
