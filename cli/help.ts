@@ -11,6 +11,10 @@ export const HELP = `exposure - assets and CVE findings of Prisma Cloud and Cort
   check [NAME ...] try the connections: log in, and one cheap request per stream
   topics apply     create the topics, mend their settings, refuse another partition count
   schemas apply    register the Avro schemas with FULL_TRANSITIVE compatibility
+  connections apply          define the connections of exposure.yaml for whoever polls
+  connections list           what is defined, who polls it, how its streams last ended
+  connections pause NAME     stop polling it, and close nothing; connections resume NAME
+  connections remove NAME    end it, and close what it alone showed, or keep that
   schemas check    compare this build's schemas with those of the registry
   replay raw       read kept raw records again, as after a new mapping: show, then publish
   tail TOPIC       print the records of a topic as JSON lines
@@ -44,7 +48,7 @@ Without connections in exposure.yaml it starts the simulator: one Prisma Cloud, 
   run: `exposure run [producers] [transformers] [sinks] [--config FILE]
 
 Runs the stages named, or all three, until SIGINT or SIGTERM. Topics and schemas must have been
-applied. Any number of instances of transformers and sinks share the work; run producers once.
+applied. Any number of instances of each share the work.
 `,
   check: `exposure check [NAME ...] [--config FILE]
 
@@ -80,6 +84,32 @@ older than known, gone or removed is passed over. Nothing needs to stop for it.
   --diff       only show
   --force      write again also what says the same
   --json       a JSON line per field, the last line the totals
+`,
+  'connections apply': `exposure connections apply [--config FILE]
+
+Writes the connections of exposure.yaml to exposure.connections, secrets as references. What is
+unchanged is not written; what others have defined stays. \`run\` and \`start\` do it at their start.
+`,
+  'connections list': `exposure connections list [--config FILE]
+
+Every connection with vendor, API host, state and owner, and per stream how its last run ended.
+`,
+  'connections pause': `exposure connections pause NAME [--config FILE]
+
+Stops polling it wherever that happens. What it has shown stays open; its place in a listing is
+kept. Goes on until \`connections resume\`, whatever starts meanwhile.
+`,
+  'connections resume': `exposure connections resume NAME [--config FILE]
+
+Ends a pause. A run that was interrupted goes on where it was.
+`,
+  'connections remove': `exposure connections remove NAME --keep|--close [--config FILE]
+
+Stops its polls, forgets the connection and where its streams were, and waits until the running
+transformers have closed what it alone has shown. Take it out of exposure.yaml first.
+
+  --close   its assets and findings are closed, but for those that other connections show
+  --keep    they stay as they are; nothing will ever close them
 `,
   tail: `exposure tail TOPIC [--from-end] [--limit N] [--follow] [--config FILE]
 

@@ -22,7 +22,11 @@ export type ConnectionSettings = z.infer<typeof connectionSettings>
 const TRANSACTION_TIMEOUT_MS = 30_000
 
 /** How producers, and commands that act for them, write and read. */
-export const accessOf = ({ prefix, producers, reader }: Pipeline) => ({
+export const accessOf = ({
+  prefix,
+  producers,
+  reader,
+}: Pick<Pipeline, 'prefix' | 'producers' | 'reader'>) => ({
   prefix,
   openSession: (transactionalId: string) =>
     openSession(producers, { transactionalId, transactionTimeoutMs: TRANSACTION_TIMEOUT_MS }),

@@ -15,7 +15,7 @@ const LOOK_MS = 1_000
  * stopped and goes on finds its lease over and asks before it writes.
  */
 export type Lease = {
-  /** Resolves when the partition is held. @throws PipelineError when the signal or the bound ends */
+  /** Resolves when the partition is held. @throws PipelineError when signal or bound end it */
   held(signal: AbortSignal): Promise<void>
   /** As `held`, by a sign of life sent after this call. */
   heldAnew(signal: AbortSignal): Promise<void>

@@ -51,7 +51,7 @@ export type ErrorReporter = {
    * throws and never waits.
    */
   clearEverywhere(filters: readonly ClearFilter[]): void
-  /** Reads what other processes have raised and cleared, so that it is not told again. Never throws. */
+  /** Reads what others have raised and cleared, so that it is not told again. Never throws. */
   learn(): Promise<void>
   /** A call of the connection succeeded: it is not disconnected. */
   succeeded(connection: string): void
