@@ -94,7 +94,7 @@ function attackingRule(
 ): Rule {
   return ({ apiKey }) => {
     const at = slow.findIndex(({ key }) => key === apiKey)
-    if (at >= 0 && random.chance(0.2)) return slow.splice(at, 1)[0]?.fate ?? 'pass'
+    if (at >= 0 && random.chance(0.2)) return slow.splice(at, 1)[0]?.fate() ?? 'pass'
     if (apiKey === API.addOffsetsToTxn && random.chance(BUSY_SHARE)) {
       return busy(ERROR.concurrentTransactions)
     }
@@ -103,13 +103,13 @@ function attackingRule(
   }
 }
 
-const slowFates = (form: Form): { key: number; fate: Fate }[] => {
-  const once: { key: number; fate: Fate }[] = [
-    { key: API.endTxn, fate: 'drop-answer' },
-    { key: API.produce, fate: { lateMs: LATE_MS } },
-    { key: API.produce, fate: { hold: pause(HELD_MS, undefined, { ref: false }) } },
+const slowFates = (form: Form): Slow[] => {
+  const once: Slow[] = [
+    { key: API.endTxn, fate: () => 'drop-answer' },
+    { key: API.produce, fate: () => ({ lateMs: LATE_MS }) },
+    { key: API.produce, fate: () => ({ hold: pause(HELD_MS, undefined, { ref: false }) }) },
   ]
-  return form === 'SHORT' ? once : [...once, { key: API.produce, fate: 'drop-answer' }, ...once]
+  return form === 'SHORT' ? once : [...once, { key: API.produce, fate: () => 'drop-answer' }]
 }
 
 async function loseAnswers(attack: Attack, proxy: KafkaProxy): Promise<readonly string[]> {

@@ -1,4 +1,6 @@
 // All attacks, in the order in which they are run and written down.
+import { movingLeaders } from './brokers-attacks.ts'
+import { hardCompaction, lostAnswers, overlappingAborts } from './kafka-attacks.ts'
 import { kills } from './kills.ts'
 import { outages } from './outages.ts'
 import { poison } from './poison.ts'
@@ -14,4 +16,8 @@ export const SCENARIOS: readonly Scenario[] = [
   outages,
   vendorFaults,
   poison,
+  lostAnswers,
+  overlappingAborts,
+  hardCompaction,
+  movingLeaders,
 ]
