@@ -170,6 +170,8 @@ class Owner {
 
   #begin(definition: Definition, partition: number): void {
     const { name } = definition
+    // At another host before, in a partition that is read later.
+    this.#end(name)
     const controller = new AbortController()
     const { signal } = controller
     const before = this.#ending.get(name) ?? Promise.resolve()

@@ -196,6 +196,10 @@ describe('connections of several processes', () => {
     await waitFor(async () => (await world.ends()).length > 0, { what: 'it goes on to its end' })
     await expectWholeRuns(world, 'c2', 12)
     expect(new Set((await published(world, 'c2')).map((r) => r.headers['x-run-id'])).size).toBe(1)
+    const moved = { ...resumed, host: hostIn(3) }
+    expect(await define([moved])).toBe(2)
+    await waitFor(() => namesOf(a, 'polls').length === 3, { what: 'it is polled at its new host' })
+    await waitFor(() => namesOf(a, 'ended').length === 2, { what: 'and no longer at the old one' })
     a.process.kill('SIGTERM')
     expect(await a.ended).toEqual({ code: 0, signal: null })
   })

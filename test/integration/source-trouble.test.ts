@@ -3,12 +3,14 @@ import { describe, expect, it } from 'vitest'
 import { PipelineError } from '../../contracts/errors.ts'
 import type { PullContext, PullEnd } from '../../contracts/ports.ts'
 import type { ConnectionConfig } from '../../runtime/connection-config.ts'
+import { GroupLease } from '../../runtime/connections-lease.ts'
 import { createLogger } from '../../runtime/log.ts'
 import { createMetrics } from '../../runtime/metrics.ts'
 import { runConnection } from '../../runtime/run-connection.ts'
 import { RunInterrupted, runSource } from '../../runtime/run-source.ts'
 import { CONNECTION, TENANT, listOf, listSource, taskOf } from '../support/list-source.ts'
 import { openSourceWorld } from '../support/source-world.ts'
+import { waitFor } from '../support/wait-for.ts'
 
 const DAY_MS = 86_400_000
 const NOW_MS = 1_800_000_000_000
@@ -164,6 +166,63 @@ describe('a second process that polls the connection', () => {
       ['RAISED', 'another process polls this connection', 'compute.hosts'],
       ['CLEARED', 'another process polls this connection', 'compute.hosts'],
     ])
+  })
+})
+
+describe('a process that the group says polls the connection', () => {
+  /** A lease that the group confirms every few ms. */
+  function leased(signal: AbortSignal) {
+    const group = new GroupLease(10_000, Date.now)
+    group.joined(new Set([0]), Date.now())
+    const timer = setInterval(() => group.answered(), 5)
+    signal.addEventListener('abort', () => clearInterval(timer), { once: true })
+    return group.of(0)
+  }
+
+  it('takes its stream back where it was, and gives way to who takes it again and again', async () => {
+    const world = await openSourceWorld()
+    const { options, told, reporter } = world.process()
+    const stop = new AbortController()
+    const takeAway = async () => (await options.openSession(idOfStream(world))).close()
+    let run = 1
+    let taken = 0
+    const source = listSource({
+      chunks: listOf(1, 1, 1, 1),
+      before: async (index) => {
+        // Once in the first run, and whenever the second one comes so far.
+        const takes = run === 1 ? index === 2 && taken === 0 : index === 3
+        if (takes) {
+          taken += 1
+          await takeAway()
+        }
+        if (index === 4) run = 2
+      },
+    })
+    const config: ConnectionConfig = { name: CONNECTION, every: 300, jitter: 0, tenant: TENANT }
+    const running = runConnection(config, connectorOf(source), {
+      ...options,
+      metrics: createMetrics(),
+      once: false,
+      random: () => 0,
+      interruptedPauseMs: 0,
+      lease: leased(stop.signal),
+      signal: stop.signal,
+    })
+    await waitFor(() => told.length > 0, { what: 'it gives way' })
+    stop.abort()
+    await running
+    await reporter.flush(5_000)
+    expect(taken).toBe(4)
+    const [first] = await world.ends()
+    expect(first?.end).toMatchObject({ verdict: 'COMPLETE', fetched: 4 })
+    expect(await world.units()).toEqual(
+      expect.arrayContaining([0, 1, 2, 3].map((n) => `${first?.end.runId}/u${n}`)),
+    )
+    expect(told[0]).toMatchObject({
+      state: 'RAISED',
+      error_type: 'CONFIGURATION',
+      message: 'another process polls this connection',
+    })
   })
 })
 
