@@ -18,6 +18,10 @@ export const COMMANDS = [
   'simulate',
 ] as const
 export type Command = (typeof COMMANDS)[number]
+  'dlq list',
+  'dlq show',
+  'dlq replay',
+  'dlq purge',
 
 /** The call itself was wrong: exit code 2. */
 export class UsageError extends Error {

@@ -21,6 +21,10 @@ export const HELP = `exposure - assets and CVE findings of Prisma Cloud and Cort
   simulate [list]  the vendors' APIs on this machine, with something going wrong by name
 
   exposure COMMAND --help   what one command does, its options and exit codes
+  dlq list         dead letters: how many, why, from where; each with --records
+  dlq show LETTER  one dead letter: headers, reason, body; its bytes with --raw
+  dlq replay       put dead letters back where they came from, each once
+  dlq purge        give dead letters up
   exposure --version        the version of this build
   --config FILE             default: EXPOSURE_CONFIG, else ./exposure.yaml; what it leaves out of
                             Kafka, registry and store is as \`start\` left it in ./.exposure
@@ -32,6 +36,13 @@ Exit codes: 0 done, 1 failed (one sentence says why), 2 wrong call, 3 a run is n
 
 const DETAILS: Record<Command, string> = {
   start: `exposure start [--once] [--fresh] [--machines N] [--config FILE] [--data DIR]
+
+const LETTER_FILTERS = `  --reason R      SCHEMA_VIOLATION and so on: the error types of the README
+  --stage S       where it happened: PARSE, NORMALIZE, SINK, ...
+  --topic T       where the record was, as raw.prisma-cloud
+  --connection C  --stream S  --key K
+  --since 2h      at most so old: a number and s, m, h or d
+`
 
 Starts what is given neither by exposure.yaml (kafka, registry, sinks) nor by
 EXPOSURE_KAFKA_BROKERS, EXPOSURE_REGISTRY_URL or EXPOSURE_POSTGRES_URL, applies topics
@@ -134,3 +145,47 @@ addresses, made-up keys, and the control server. Runs until SIGINT or SIGTERM.
 }
 
 export const helpOf = (command: Command): string => DETAILS[command]
+`,
+  'dlq list': `exposure dlq list [FILTERS] [--records] [--limit N] [--all] [--json]
+
+Counts the open dead letters by reason, stage and the topic they came from, with first and last
+time. Open is what was neither replayed, put into quarantine, nor purged.
+
+${LETTER_FILTERS}
+  --records       also the letters one by one, newest first: PARTITION/OFFSET is a letter's name
+  --limit N       so many of them at most, default 50
+  --all           also those that are not open, with what became of them
+  --json          one JSON document instead of text
+`,
+  'dlq show': `exposure dlq show PARTITION/OFFSET [--raw] [--config FILE]
+
+Prints why the letter is one, where it came from, its headers and its body: text, or a hex dump
+where it is none, cut where it is long.
+
+  --raw  only the body, byte for byte, as in: exposure dlq show 0/17 --raw > body.json
+`,
+  'dlq replay': `exposure dlq replay (LETTER ... | FILTERS | --everything) [--dry-run]
+
+Puts open letters back to the topic and partition they came from, byte for byte, each once: what
+moves and what says that it has moved are one transaction. A record that fails again comes back as
+a new letter with one attempt more; after --max-attempts it goes to exposure.quarantine instead.
+Only raw records are replayed. Exit code 1 when letters are named and none of them moved.
+
+${LETTER_FILTERS}
+  --everything        every open letter
+  --dry-run           print what would move, and move nothing
+  --max-attempts N    default 5
+
+Repairs of one letter, named as PARTITION/OFFSET like those above:
+  --value FILE        the content of FILE instead of the body
+  --set-key TEXT      another key
+  --set-header NAME=VALUE, --drop-header NAME   as often as needed
+`,
+  'dlq purge': `exposure dlq purge (LETTER ... | FILTERS | --everything) --yes [--config FILE]
+
+Gives open letters up: they are listed no more and not replayed. What lies before the first letter
+that is open is deleted from Kafka; the rest goes when it is 30 days old.
+
+${LETTER_FILTERS}
+  --everything  every open letter
+  --yes         without it, what would be given up is printed and nothing is done (exit code 2)

@@ -29,6 +29,10 @@ const RUNNERS: Record<Command, () => Promise<Runner>> = {
   simulate: async () => (await import('./simulate.ts')).simulate,
 }
 
+  'dlq list': async () => (await import('./dlq.ts')).listDeadLetters,
+  'dlq show': async () => (await import('./dlq.ts')).showDeadLetter,
+  'dlq replay': async () => (await import('./dlq.ts')).replayDeadLetters,
+  'dlq purge': async () => (await import('./dlq.ts')).purgeDeadLetters,
 function find(args: readonly string[]): { command: Command; rest: readonly string[] } {
   for (const words of [2, 1]) {
     const name = args.slice(0, words).join(' ')

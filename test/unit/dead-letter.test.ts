@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { PipelineError } from '../../contracts/errors.ts'
 import { partitionOf } from '../../contracts/placement.ts'
-import { deadLetter } from '../../runtime/dead-letter.ts'
+import { attemptsOf, deadLetter, withHeaders, withoutOurs } from '../../runtime/dead-letter.ts'
 
 const record = {
   topic: 'p.exposure.findings',
@@ -58,6 +58,44 @@ describe('deadLetter', () => {
       'x-dlq-offset': String(record.offset),
     })
     expect(JSON.stringify(dropped).length).toBeLessThan(1_000)
+  })
+
+  it('keeps bytes that are no text, and takes off only what it had put on', () => {
+    const bytes = (hex: string) => Buffer.from(hex, 'hex')
+    const error = new PipelineError('INVALID_RESPONSE', 'NORMALIZE', 'not JSON')
+    const exact = {
+      key: bytes('ff00'),
+      headers: [
+        [bytes('fe'), bytes('ff')],
+        [Buffer.from('x-unit'), null],
+        [Buffer.from('x-unit'), Buffer.from('u')],
+      ] as const,
+    }
+    const damaged = { ...record, key: '\ufffd\0', headers: { 'x-unit': '' }, exact }
+    const letter = deadLetter('p.', damaged, error, 1)
+    expect(letter.exact?.key).toEqual(exact.key)
+    expect(letter.exact?.headers.slice(0, 3)).toEqual(exact.headers)
+    expect(withoutOurs(letter).exact).toEqual(exact)
+    const added = letter.exact?.headers.slice(3).map(([name, v]) => `${String(name)}=${String(v)}`)
+    expect(added).toContain('x-dlq-reason=INVALID_RESPONSE')
+    const replayed = withHeaders(withoutOurs(letter), {
+      'x-dlq-attempts': '1',
+      'x-dlq-replay': 'r',
+    })
+    expect(attemptsOf(replayed.headers)).toBe(1)
+    const again = deadLetter('p.', { ...damaged, ...replayed }, error, 2)
+    const names = again.exact?.headers.map(([name]) => name.toString('latin1')) ?? []
+    expect(new Set(names).size).toBe(names.length - 1)
+    expect(again.headers).toMatchObject({ 'x-dlq-replay': 'r', 'x-dlq-attempts': '2' })
+    expect(withoutOurs(again).exact).toEqual(exact)
+  })
+
+  it('does not believe a count of attempts that is none', () => {
+    const counts = ['-1', 'many', '1.5', '', '3'].map((text) =>
+      attemptsOf({ 'x-dlq-attempts': text }),
+    )
+    expect(counts).toEqual([0, 0, 0, 0, 3])
+    expect(attemptsOf({})).toBe(0)
   })
 
   it('masks what looks like a secret', () => {

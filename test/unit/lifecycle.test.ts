@@ -305,6 +305,16 @@ describe('records that cannot be used', () => {
     expect(out.map((record) => record.topic)).toEqual(['exposure.dlq'])
   })
 
+  it('a record without content is a dead letter, unless it says that it was too large', () => {
+    const bench = new LifecycleBench()
+    bench.commit(bench.record(hostFacts(), host([A])))
+    const out = bench.commit(bench.record(hostFacts(run2), null))
+    expect(out.map(({ topic, value }) => [topic, value])).toEqual([['exposure.dlq', null]])
+    expect(bench.deadLetters.map((e) => e.message)).toEqual(['the raw record has no content'])
+    bench.commitControl(bench.runEnd(runEndOf({ runId: RUN_2 })))
+    expect([...bench.store.entities.values()].some((entity) => entity.closed)).toBe(false)
+  })
+
   it('a unit too large to publish counts as seen', () => {
     const bench = new LifecycleBench()
     bench.commit(bench.record(hostFacts(), host([A])))
