@@ -99,7 +99,7 @@ older than known, gone or removed is passed over. Nothing needs to stop for it.
   'connections apply': `exposure connections apply [--config FILE]
 
 Writes the connections of exposure.yaml to exposure.connections, secrets as references. What is
-unchanged is not written; what others have defined stays. \`run\` and \`start\` do it at their start.
+unchanged is not written; what others have defined stays. \`run\` and \`start\` do it first.
 `,
   'connections list': `exposure connections list [--config FILE]
 

@@ -64,7 +64,7 @@ describe('exposure connections', { timeout: TEST_TIMEOUT_MS }, () => {
     expect(String(record?.value)).toContain('env:PRISMA_SECRET')
     expect(String(record?.value)).not.toContain(product.secrets['PRISMA_SECRET'])
     expect(await said('list')).toMatch(
-      /^prisma {2}prisma-cloud {2}127\.0\.0\.1:\d+ {2}active, nobody polls\n {2}compute\.hosts +no run yet\n$/,
+      /^prisma {2}prisma-cloud {2}127\.0\.0\.1:\d+ {2}active, nobody polls\n +\S+ +no run yet\n$/,
     )
     running(product, 'producers')
     const fetched = async () => (await runs('FETCHED')).length

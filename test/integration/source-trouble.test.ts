@@ -179,7 +179,7 @@ describe('a process that the group says polls the connection', () => {
     return group.of(0)
   }
 
-  it('takes its stream back where it was, and gives way to who takes it again and again', async () => {
+  it('takes its stream back where it was, and gives way to who goes on taking it', async () => {
     const world = await openSourceWorld()
     const { options, told, reporter } = world.process()
     const stop = new AbortController()
