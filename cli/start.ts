@@ -13,6 +13,7 @@ import { UsageError, aborted, parse, stopSignal } from './command.ts'
 import { DATA_DIR, type ExposureConfig } from './config.ts'
 import { finishOnce } from './once.ts'
 import { startSimulated } from './simulated.ts'
+import { refuseIncompatible } from './schemas.ts'
 import { type RunningStages, STAGES, startStages } from './stages.ts'
 import { type GivenConfig, givenConfig, partsOf, tellWhere, wholeConfig } from './start-config.ts'
 import { statusLines } from './status.ts'
@@ -89,6 +90,7 @@ async function launch(options: Launch): Promise<Ending> {
   if (signal.aborted) return stoppedEarly(once)
   const settings = kafkaSettings(config.kafka)
   const registry = registrySettings(config.registry)
+  await refuseIncompatible(registry, settings.prefix)
   const topics = await ensureTopics(settings)
   if (signal.aborted) return stoppedEarly(once)
   await ensureSchemas(registry, settings.prefix)
