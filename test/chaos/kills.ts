@@ -4,7 +4,7 @@ import type { Fault } from '../../simulator/faults.ts'
 import type { Arena } from './arena.ts'
 import { type Attacks, fight } from './battle.ts'
 import type { Stage } from './fleet.ts'
-import { evolveBetweenRuns, killInstance } from './progress.ts'
+import { evolveBetweenRuns, killInstance, underWay } from './progress.ts'
 import type { Scenario } from './scenario.ts'
 
 const ATTACK_MS = { SHORT: 14_000, LONG: 26_000 } as const
@@ -14,6 +14,8 @@ const EVOLVE_TIMEOUT_MS = 8_000
 /** Longer than a turn of all streams: what a step changes is told before the next one. */
 const STEP_PAUSE_MS = 2_500
 const STEPS_MAX = 3
+/** A producer idles between its runs: most of random moments would hit nothing. */
+const UNDER_WAY_TIMEOUT_MS = 3_000
 const VICTIMS: readonly Stage[] = [
   'producers',
   'producers',
@@ -30,6 +32,7 @@ const FAULTS: readonly Fault[] = [
   { vendor: 'prisma-cloud', kind: 'reset' },
   { vendor: 'prisma-cloud', kind: 'truncate', form: 'json' },
   { vendor: 'prisma-cloud', kind: 'slow-body', delayMs: 20, pieces: 8 },
+  { vendor: 'prisma-cloud', kind: 'slow', delayMs: 150, times: 6 },
   { vendor: 'cortex', kind: 'status', answer: 'bad-gateway' },
   { vendor: 'cortex', kind: 'status', answer: 'too-many-requests-with-headers' },
   { vendor: 'cortex', kind: 'reset' },
@@ -38,11 +41,15 @@ const FAULTS: readonly Fault[] = [
   { vendor: 'cortex', kind: 'slow', delayMs: 300 },
 ]
 
+/** Between their pages, producers are to be met in the middle of a run. */
+const SLOW_PAGES: Fault = { vendor: 'prisma-cloud', kind: 'slow', delayMs: 120, skip: 6 }
+
 /** Sets faults and moves the estate on between runs, until told to stop. */
 export async function troubleVendors(arena: Arena, signal: AbortSignal): Promise<void> {
   const { random, simulator } = arena
   while (!signal.aborted) {
     simulator.faults.set({ ...random.pick(FAULTS), skip: random.below(4) })
+    simulator.faults.set({ ...SLOW_PAGES, times: 1 + random.below(6) })
     await pause(STEP_PAUSE_MS, undefined, { signal }).catch(() => undefined)
     await evolveBetweenRuns(arena, 1 + random.below(STEPS_MAX), EVOLVE_TIMEOUT_MS)
   }
@@ -60,6 +67,7 @@ async function attack(arena: Arena, attackMs: number): Promise<Attacks> {
     const instances = fleet.instances(stage)
     if (instances.length === 0) continue
     killed[stage] += 1
+    if (stage === 'producers') await underWay(arena, UNDER_WAY_TIMEOUT_MS)
     await killInstance(arena, random.pick(instances))
   }
   over.abort()

@@ -64,6 +64,17 @@ export async function evolveBetweenRuns(
   return false
 }
 
+/** Waits until some run has published a chunk and not its last one; false after `timeoutMs`. */
+export async function underWay(arena: Arena, timeoutMs: number): Promise<boolean> {
+  const deadlineMs = Date.now() + timeoutMs
+  while (Date.now() < deadlineMs) {
+    const last = [...(await checkpointsOf(arena)).values()].flatMap((of) => of.at(-1) ?? [])
+    if (last.some(({ verdict, position }) => verdict === null && position !== null)) return true
+    await pause(QUIET_POLL_MS)
+  }
+  return false
+}
+
 /**
  * Waits until every stream has two COMPLETE runs that began after `sinceMs`.
  * @throws Error naming those that have not, with their last verdicts
