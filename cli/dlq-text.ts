@@ -101,11 +101,12 @@ export const factsOf = (letter: Letter, prefix: string) => ({
 
 /** Everything about one letter. */
 export function showLines(letter: Letter, prefix: string): string[] {
-  const { record, fate } = letter
+  const { record, fate, topicPartition, topicOffset } = letter
+  const topic = bareTopic(prefix, letter.topic)
   const where =
-    letter.topicPartition < 0
-      ? `an item of a listing, never on ${bareTopic(prefix, letter.topic)}`
-      : `${bareTopic(prefix, letter.topic)}, partition ${letter.topicPartition}, offset ${letter.topicOffset}`
+    topicPartition < 0
+      ? `an item of a listing, never on ${topic}`
+      : `${topic}, partition ${topicPartition}, offset ${topicOffset}`
   const state = fate === null ? 'open' : `${fate.name} at ${timeOf(fate.atMs)} (${fate.moveId})`
   return [
     `letter    ${letter.id} of ${timeOf(letter.atMs)}: ${state}`,

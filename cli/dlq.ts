@@ -183,7 +183,8 @@ export async function replayDeadLetters(args: readonly string[]): Promise<number
   })
   lines.end()
   const { replayed, quarantined, refused, moveId } = moved
-  const counts = `${replayed} replayed, ${quarantined} to quarantine, ${refused} left where they are`
+  const others = `${quarantined} to quarantine, ${refused} left where they are`
+  const counts = `${replayed} replayed, ${others}`
   console.log(dryRun ? `dry run, nothing was moved: ${counts}` : `${counts} (replay ${moveId})`)
   return codeOf(moved, positionals)
 }

@@ -238,8 +238,8 @@ function refusal(
   const raw = VENDORS.map((vendor) => TOPICS[RAW_TOPIC[vendor]])
   const origin = raw.find(({ name }) => prefix + name === topic)
   if (origin === undefined) {
-    const name = bareTopic(prefix, topic)
-    return `only raw records are replayed: on ${name} it would be out of order (docs/dead-letters.md: letters of a sink)`
+    const outOfOrder = `on ${bareTopic(prefix, topic)} it would be out of order`
+    return `only raw records are replayed: ${outOfOrder} (docs/dead-letters.md: letters of a sink)`
   }
   if (!Number.isSafeInteger(topicPartition) || topicPartition >= origin.partitions) {
     return `${topic} has no partition ${topicPartition}`
