@@ -17,7 +17,7 @@ const USAGE = `usage: npm run chaos -- [--seeds N] [--scenario NAME] [--seed K] 
   --seed K         this seed alone, to run a failed one again; writes no report
   --no-report      leaves docs/reliability.md as it is
 scenarios:
-${SCENARIOS.map(({ name, says }) => `  ${name.padEnd(14)} ${says}`).join('\n')}
+${SCENARIOS.map(({ name, says }) => `  ${name.padEnd(18)} ${says}`).join('\n')}
 `
 
 async function main(args: readonly string[]): Promise<number> {
