@@ -11,8 +11,8 @@ import { type Arena, streamKeysOf } from './arena.ts'
 import type { Instance, Stage } from './fleet.ts'
 
 /** Bounds of waiting: a busy machine is slow, not stuck. */
-const RUNS_TIMEOUT_MS = 90_000
-const LAG_TIMEOUT_MS = 60_000
+const RUNS_TIMEOUT_MS = 150_000
+const LAG_TIMEOUT_MS = 120_000
 const LAG_POLL_MS = 300
 const QUIET_POLL_MS = 40
 /** Runs of every stream, after the attack, that must be COMPLETE: what is in doubt needs two. */
