@@ -40,13 +40,13 @@ export async function replayRaw(args: readonly string[]): Promise<number> {
   const config = loadConfig(values.config)
   const connection = config.connections.find((candidate) => candidate.name === name)
   if (connection === undefined) throw new UsageError(`no connection named ${name}`)
+  const place = placeOf(connection, stream)
   const settings = kafkaSettings(config.kafka)
   const registry = { ...registrySettings(config.registry), timeoutMs: REGISTRY_TIMEOUT_MS }
   const codecs = await openRegistry(registry).lookup(settings.prefix)
   const log = createLogger('replay')
   const reader = openLogReader(settings, log)
   const admin = await openAdmin(settings, log)
-  const place = placeOf(connection, stream)
   const signal = stopSignal()
   const report = values.json ? jsonReport() : textReport()
   try {

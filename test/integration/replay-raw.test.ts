@@ -1,5 +1,5 @@
 // `exposure replay raw` on real topics: a mapping that changed, shown, then published.
-import { expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { startStages } from '../../cli/stages.ts'
 import { loadConfig } from '../../cli/config.ts'
 import type { Asset } from '../../contracts/asset.ts'
@@ -29,7 +29,7 @@ import { transformerGroup } from '../../transformers/main.ts'
 import { MAPPING_VERSION } from '../../transformers/mapping-version.ts'
 import { TRANSFORMERS } from '../../transformers/transformers.ts'
 import { LifecycleBench } from '../support/lifecycle.ts'
-import { type Ended, type Product, startProduct } from '../support/product.ts'
+import { type Ended, type Product, runExposure, startProduct } from '../support/product.ts'
 import { waitFor } from '../support/stack.ts'
 
 const TEST_TIMEOUT_MS = 240_000
@@ -296,3 +296,26 @@ it(
   },
   TEST_TIMEOUT_MS,
 )
+
+describe('a call that cannot be meant', () => {
+  it.concurrent.for([
+    [[], 'replay raw takes --connection NAME'],
+    [['--connection', 'a'], 'replay raw takes --stream NAME'],
+    [['--connection', 'a', '--stream', 'b', '--from', '7'], '--from takes a run id'],
+    [['--connection', 'a', '--stream', 'b', '--diff', '--force'], '--diff publishes nothing'],
+  ] as const)('is refused: %j', async ([args, sentence]) => {
+    const ended = await runExposure(['replay', 'raw', ...args], {})
+    expect([ended.code, ended.stdout]).toEqual([2, ''])
+    expect(ended.stderr).toContain(`exposure: ${sentence}`)
+  })
+
+  it('is told which connections and streams there are', async () => {
+    const product = await startProduct({ connections: ['prisma'] })
+    const replay = (connection: string, stream: string) =>
+      product.exposure(['replay', 'raw', '--connection', connection, '--stream', stream])
+    expect(await replay('nobody', STREAM)).toMatchObject({ code: 2 })
+    const ended = await replay('prisma', 'xdr.endpoints')
+    expect(ended.code).toBe(2)
+    expect(ended.stderr).toContain('no stream "xdr.endpoints" of prisma-cloud: compute.hosts')
+  })
+})
