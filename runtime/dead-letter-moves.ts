@@ -46,8 +46,8 @@ export type Repair = {
 
 export type ReplayOptions = MoveOptions & {
   readonly attemptsMax: number
-  /** For the letters of `filter`, which should be one. */
-  readonly repair: Repair | null
+  /** Null where a letter is replayed as it is. */
+  readonly repairOf: (letter: Letter) => Repair | null
 }
 
 export type Move =
@@ -70,7 +70,10 @@ export type Moved = {
  */
 export function replayLetters(options: ReplayOptions): Promise<Moved> {
   const { prefix } = options.settings
-  return moveLetters(options, (letter, moveId) => replayOf(letter, prefix, moveId, options))
+  const { attemptsMax, repairOf } = options
+  return moveLetters(options, (letter, moveId) =>
+    replayOf(letter, prefix, moveId, { attemptsMax, repair: repairOf(letter) }),
+  )
 }
 
 /**
@@ -202,7 +205,7 @@ export function replayOf(
   letter: Letter,
   prefix: string,
   moveId: string,
-  { attemptsMax, repair }: Pick<ReplayOptions, 'attemptsMax' | 'repair'>,
+  { attemptsMax, repair }: { readonly attemptsMax: number; readonly repair: Repair | null },
 ): Move {
   const original = withoutOurs(letter.record)
   const repaired = repair === null ? original : repairedParts(original, repair)
