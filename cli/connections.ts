@@ -64,7 +64,7 @@ export async function applyConnections(args: readonly string[]): Promise<number>
     )
     for (const name of written) console.log(`  written ${name}`)
     for (const name of others) {
-      console.log(`  ${name} is not in the file and stays: exposure connections remove ${name}`)
+      console.log(`  ${name} is not in the file and stays until it is removed`)
     }
     return 0
   } finally {
@@ -154,12 +154,15 @@ function linesOf(
   owner: string | null,
   checkpoints: ReadonlyMap<string, RunCheckpoint>,
 ): string[] {
-  if (definition === null) return [`${name}: defined by another version of exposure-stream`]
+  const config = definition === null ? null : readableSettings(definition)
+  if (definition === null || config === null) {
+    return [`${name}: defined by another version of exposure-stream`]
+  }
   const { vendor, host } = definition
   const paused = isPaused(definition)
   const polled = owner === null ? 'nobody polls' : `polled by ${owner}`
   const state = paused ? 'paused' : `active, ${polled}`
-  const { streams }: ConnectionConfig = settingsOf(definition)
+  const { streams } = config
   const all = CONNECTORS[vendor].sources.map(({ stream }) => stream)
   const enabled = all.filter((stream) => streams?.[stream]?.enabled !== false)
   return [
@@ -169,6 +172,16 @@ function linesOf(
       return `  ${stream.padEnd(22)} ${last === undefined ? 'no run yet' : runText(last)}`
     }),
   ]
+}
+
+/** Null: in a form of another version. */
+function readableSettings(definition: Definition): ConnectionConfig | null {
+  try {
+    return settingsOf(definition)
+  } catch (error) {
+    if (error instanceof PipelineError) return null
+    throw error
+  }
 }
 
 function runText({ verdict, fetched, startedAtMs, runId }: RunCheckpoint): string {
