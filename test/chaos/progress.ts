@@ -113,10 +113,10 @@ export function groupsOf(prefix: string, stage: Stage): string[] {
 }
 
 /** Waits until everything that is in Kafka has been through transformers, ledger and sink. */
-export async function drained(arena: Arena): Promise<void> {
+export async function drained(arena: Arena, timeoutMs: number = LAG_TIMEOUT_MS): Promise<void> {
   const { admin, prefix } = arena
   let open: string[] = []
-  const deadlineMs = Date.now() + LAG_TIMEOUT_MS
+  const deadlineMs = Date.now() + timeoutMs
   // Twice in a row: what one stage has done is work for the next.
   for (let quiet = 0; quiet < 2;) {
     open = []
