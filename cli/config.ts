@@ -2,8 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { cortexConnection } from '../producers/cortex/config.ts'
-import { prismaCloudConnection } from '../producers/prisma-cloud/config.ts'
+import { CONNECTIONS } from '../producers/sources.ts'
 import { PipelineError } from '../contracts/errors.ts'
 import { configFile, kafkaConfig, readConfig, registryConfig } from '../runtime/config.ts'
 import { duration } from '../runtime/connection-config.ts'
@@ -20,7 +19,7 @@ function repeatedNames(list: unknown): string[] {
 }
 
 const connections = z
-  .array(z.discriminatedUnion('type', [prismaCloudConnection, cortexConnection]))
+  .array(z.discriminatedUnion('type', CONNECTIONS))
   .refine((list) => repeatedNames(list).length === 0, {
     // Also when something else is wrong: all problems are named at once.
     when: () => true,

@@ -1,5 +1,6 @@
 // The stage of producers: polls every configured connection, each in its own loop.
-import type { z } from 'zod'
+import type { VendorId } from '../contracts/topics.ts'
+import type { ConnectionConfig } from '../runtime/connection-config.ts'
 import { openSession } from '../runtime/kafka/session.ts'
 import type { Pipeline } from '../runtime/pipeline.ts'
 import {
@@ -7,13 +8,10 @@ import {
   type TurnOutcome,
   runConnection,
 } from '../runtime/run-connection.ts'
-import type { cortexConnection } from './cortex/config.ts'
-import type { prismaCloudConnection } from './prisma-cloud/config.ts'
-import { CONNECTORS } from './sources.ts'
+import { CONNECTORS, type Connectors, connectorOf } from './sources.ts'
 
-export type ConnectionSettings =
-  | z.infer<typeof prismaCloudConnection>
-  | z.infer<typeof cortexConnection>
+/** What exposure.yaml says of one connection; `type` is its vendor. */
+export type ConnectionSettings = ConnectionConfig & { readonly type: VendorId }
 
 /**
  * A chunk is in memory before its transaction opens, so that this only has to cover the sending.
@@ -28,6 +26,7 @@ export async function runProducers(
   pipeline: Pipeline,
   connections: readonly ConnectionSettings[],
   options: { readonly once: boolean; readonly signal: AbortSignal },
+  connectors: Connectors = CONNECTORS,
 ): Promise<TurnOutcome[]> {
   const { prefix, producers, reader, codecs, reporter, metrics, log } = pipeline
   const shared: ConnectionOptions = {
@@ -45,9 +44,7 @@ export async function runProducers(
   }
   const active = connections.filter((connection) => connection.paused !== true)
   const loops = active.map((connection) =>
-    connection.type === 'cortex'
-      ? runConnection(connection, CONNECTORS.cortex, shared)
-      : runConnection(connection, CONNECTORS['prisma-cloud'], shared),
+    runConnection(connection, connectorOf(connection.type, connectors), shared),
   )
   return (await Promise.all(loops)).flat()
 }

@@ -1,9 +1,10 @@
 // What scenarios must know of a stream: its endpoints, how it is paged, which fields can drift.
+import type { ListedVendor } from '../contracts/topics.ts'
 import type { StreamName } from './truth.ts'
 
 export type StreamFacts = {
   readonly name: StreamName
-  readonly vendor: 'prisma-cloud' | 'cortex'
+  readonly vendor: ListedVendor
   /** The endpoint asked first, and the one that gives the rows. */
   readonly entry: string
   readonly rows: string
@@ -17,7 +18,7 @@ export type StreamFacts = {
   readonly declares: boolean
   /** Fields by which a row can drift; null where the rows are not held against a definition. */
   readonly drift: {
-    readonly place: { readonly vendor: 'prisma-cloud' | 'cortex'; readonly endpoint: string }
+    readonly place: { readonly vendor: ListedVendor; readonly endpoint: string }
     /** A field with an enumeration, keys divided by `/`. */
     readonly word?: string
     /** A field that can change its type without the record losing what it needs. */
@@ -64,10 +65,20 @@ const SPECIAL: Partial<Record<StreamName, Special>> = {
   'xdr.incidents': { declares: false },
 }
 
+type Part<S extends string> = S extends `${infer Head}.${string}` ? Head : never
+/** Whose product it is that the name of a stream begins with. */
+const VENDOR_OF: Readonly<Record<Part<StreamName>, ListedVendor>> = {
+  compute: 'prisma-cloud',
+  cspm: 'prisma-cloud',
+  xdr: 'cortex',
+  xpanse: 'cortex',
+  cloud: 'cortex',
+}
+
 /** The facts of a stream; a new one is a listing by offset at an endpoint of its own name. */
 export function factsOfStream(name: StreamName): StreamFacts {
   const { word, typed, drifts = true, ...special } = SPECIAL[name] ?? {}
-  const vendor = /^(compute|cspm)\./.test(name) ? 'prisma-cloud' : 'cortex'
+  const vendor = VENDOR_OF[name.split('.', 1)[0] as Part<StreamName>]
   const facts = {
     name,
     vendor,

@@ -8,6 +8,7 @@ import {
 } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
+import type { VendorId } from '../contracts/topics.ts'
 import { type Answer, deliver, text } from './delivery.ts'
 import type { FaultControl, FaultKind, SetFault, StatusAnswer } from './faults.ts'
 import type { SiteCounter } from './stats.ts'
@@ -32,7 +33,7 @@ export type Endpoint = {
 }
 
 export type Site = {
-  readonly vendor: 'prisma-cloud' | 'cortex'
+  readonly vendor: VendorId
   readonly tenant: string
   /** Total: an unknown path has an endpoint too, named `unknown`. */
   find(method: string, path: string): Endpoint

@@ -1,9 +1,9 @@
 // The stage of transformers: raw topics of every vendor through the lifecycle to exposure events.
 import { PipelineError } from '../contracts/errors.ts'
-import type { Drift } from '../contracts/ports.ts'
+import type { Drift, Transformer } from '../contracts/ports.ts'
 import { type RawFacts, type RunEnd, streamKey } from '../contracts/envelope.ts'
 import type { KafkaRecord } from '../contracts/processing.ts'
-import { RAW_TOPIC, STATE_TOPIC, VENDORS, type VendorId, topicName } from '../contracts/topics.ts'
+import { VENDORS, type VendorId, rawTopic, stateTopic } from '../contracts/topics.ts'
 import { deadLetter } from '../runtime/dead-letter.ts'
 import { type RunningProcessor, runProcessor } from '../runtime/kafka/processor.ts'
 import type { Pipeline } from '../runtime/pipeline.ts'
@@ -22,9 +22,24 @@ export type RunningTransformers = { readonly stop: () => Promise<void> }
 export const transformerGroup = (prefix: string, vendor: VendorId): string =>
   `${prefix}transformer.${vendor}`
 
+/** What is read. */
+export type TransformerLists = {
+  readonly vendors: readonly VendorId[]
+  readonly transformers: readonly Transformer[]
+}
+
 /** One consumer group per vendor; instances share its partitions. */
-export function startTransformers(pipeline: Pipeline): RunningTransformers {
-  const running = VENDORS.map((vendor) => startVendor(pipeline, vendor))
+export function startTransformers(
+  pipeline: Pipeline,
+  { vendors, transformers }: TransformerLists = { vendors: VENDORS, transformers: TRANSFORMERS },
+): RunningTransformers {
+  const running = vendors.map((vendor) =>
+    startVendor(
+      pipeline,
+      vendor,
+      transformers.filter((transformer) => transformer.vendor === vendor),
+    ),
+  )
   return {
     stop: async () => {
       await Promise.all(running.map((processor) => processor.stop()))
@@ -32,13 +47,17 @@ export function startTransformers(pipeline: Pipeline): RunningTransformers {
   }
 }
 
-function startVendor(pipeline: Pipeline, vendor: VendorId): RunningProcessor {
+function startVendor(
+  pipeline: Pipeline,
+  vendor: VendorId,
+  transformers: readonly Transformer[],
+): RunningProcessor {
   const { prefix, codecs, reporter, metrics, log, settings } = pipeline
   const scope = { connection: null, vendor, product: null, stream: null, sink: null, runId: null }
   const processor = createLifecycle({
     prefix,
     mappingVersion: MAPPING_VERSION,
-    transformers: TRANSFORMERS.filter((transformer) => transformer.vendor === vendor),
+    transformers,
     encode: {
       asset: (value) => codecs.encode('assets', value),
       finding: (value) => codecs.encode('findings', value),
@@ -62,8 +81,8 @@ function startVendor(pipeline: Pipeline, vendor: VendorId): RunningProcessor {
   return runProcessor({
     settings,
     groupId,
-    inputTopic: topicName(prefix, RAW_TOPIC[vendor]),
-    stateTopic: topicName(prefix, STATE_TOPIC[vendor]),
+    inputTopic: prefix + rawTopic(vendor).name,
+    stateTopic: prefix + stateTopic(vendor).name,
     transactionalIdPrefix: groupId,
     processor,
     chunkRecordsMax: CHUNK_RECORDS_MAX,
