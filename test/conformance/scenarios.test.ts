@@ -5,29 +5,14 @@ import { holdReason, withLosses } from '../../runtime/run-ledger.ts'
 import type { Fault } from '../../simulator/faults.ts'
 import { factsOfStream } from '../../simulator/scenario-streams.ts'
 import { SCENARIOS, type Scenario, streamsOf } from '../../simulator/scenarios.ts'
-import { type Simulator, type SimulatorOptions, startSimulator } from '../../simulator/simulator.ts'
+import { type Simulator, startSimulator } from '../../simulator/simulator.ts'
 import { STREAMS, type StreamName } from '../../simulator/truth.ts'
 import { observedAll } from '../support/observed.ts'
 import { type Opened, SUBJECTS, type Subject } from '../support/sources.ts'
+import { estateOf } from '../support/stream-estate.ts'
 
 const TIMEOUT_MS = 120_000
 const TENANT = 'acme'
-/** Enough for three pages of the listing; findings then come as a stream. */
-const MACHINES: Partial<Record<StreamName, number>> = {
-  'xdr.endpoints': 700,
-  'cloud.assets': 6_500,
-  'xdr.incidents': 1_500,
-  'compute.vms': 900,
-}
-const estateOf = (stream: StreamName): SimulatorOptions => ({
-  seed: 3,
-  machines: MACHINES[stream] ?? 260,
-  pageLimits: { xqlInline: 50, computeHosts: 8 },
-  // Pages by token have five hundred rows: too many for an estate of this size.
-  cortexTenants: [{ pageRowsMax: 20 }, {}],
-  cspm: { configRowsMax: 5, scanRowsMax: 10 },
-  rateLimits: false,
-})
 
 const subjectOf = (stream: StreamName): Subject => {
   const found = SUBJECTS.find((subject) => subject.stream === stream)
