@@ -1,7 +1,7 @@
 // CSPM's vulnerabilities: the download as zipped CSV, and the searches behind the console's views.
 import { gzipSync } from 'node:zlib'
 import { z } from 'zod'
-import { type WeakRow, type WeakType, weakRows } from '../cloud-resources.ts'
+import { type WeakRow, type WeakType, cspmSeverity, weakRows } from '../cloud-resources.ts'
 import { type Answer, json, text } from '../delivery.ts'
 import type { Estate } from '../estate.ts'
 import { ROWS_HERE, type Value, jsonAround, pageRows, rowOf, shownRows } from '../rows.ts'
@@ -20,7 +20,6 @@ const TYPES: ReadonlyMap<string, WeakType> = new Map<string, WeakType>([
   ['serverless function', 'serverlessFunction'],
   ['vm image', 'vmImage'],
 ])
-const WORDS: Readonly<Record<number, string>> = { 2: 'low', 3: 'medium', 4: 'high', 5: 'critical' }
 const LIFECYCLES: Readonly<Record<WeakType, string>> = {
   package: 'code',
   iac: 'code',
@@ -73,7 +72,7 @@ function fits(row: Value, filter: Filter): boolean {
   )
 }
 
-const wordOf = ({ weakness }: WeakRow): string => WORDS[weakness.severityId] ?? 'low'
+const wordOf = ({ weakness }: WeakRow): string => cspmSeverity(weakness).word
 const refused = (status: number, message: string): Answer =>
   json(status, { code: 'BadArgument', message, target: 'query' })
 

@@ -104,7 +104,7 @@ const driftOf = defineRecord({
   ),
   values: {
     ASSET_TYPE: Object.keys(KINDS),
-    SEVERITY: ['critical', 'high', 'medium', 'low', 'informational', 'n/a'],
+    SEVERITY: ['critical', 'high', 'medium', 'low', 'informational', 'none', 'unknown', 'n/a'],
   },
 })
 
