@@ -42,6 +42,12 @@ export async function* windowPage(
 export const memberAt = (value: unknown, path: readonly string[]): unknown =>
   path.reduce<unknown>((member, key) => (isObject(member) ? member[key] : undefined), value)
 
+/** The first element of the list at `path`; undefined where there is none. */
+export function firstAt(value: unknown, path: readonly string[]): unknown {
+  const list = memberAt(value, path)
+  return Array.isArray(list) ? (list as readonly unknown[])[0] : undefined
+}
+
 /** A count, written as a number or as text; null for anything else. */
 export function countOf(value: unknown): number | null {
   const count = typeof value === 'string' && /^\d{1,12}$/.test(value) ? Number(value) : value

@@ -2,7 +2,8 @@
 // asked for their CVEs one by one.
 import { z } from 'zod'
 import { PipelineError } from '../../contracts/errors.ts'
-import type { PullContext, PullEnd, Source } from '../../contracts/ports.ts'
+import type { PullContext, PullEnd } from '../../contracts/ports.ts'
+import type { ProbedSource } from '../../runtime/connector.ts'
 import type { PageElement } from '../../runtime/http-elements.ts'
 import { Tries } from '../../runtime/http-retry.ts'
 import {
@@ -14,9 +15,11 @@ import {
 } from '../../runtime/offset-listing.ts'
 import { hasIssues } from './cloud-issues.ts'
 import type { CortexClient } from './client.ts'
-import { countOf, memberAt, windowPage } from './window-page.ts'
+import { type Probe, tryProbe } from './licence.ts'
+import { countOf, firstAt, memberAt, windowPage } from './window-page.ts'
 
 export const INCIDENTS_PATH = '/public_api/v1/incidents/get_incidents/'
+const INCIDENTS_AT = ['reply', 'incidents'] as const
 const EXTRA_PATH = '/public_api/v1/incidents/get_incident_extra_data/'
 const PAGE_SIZE = 100
 const PAGES_MAX = 10_000
@@ -42,7 +45,7 @@ export const incidentsWindow = (from: number, to: number): Readonly<Record<strin
  * One unit per incident and host, `{"incident":<element>,"extra":<answer or null>}`.
  * `total_count` need not match the rows, so that only a short page ends the listing.
  */
-export const xdrIncidents: Source<CortexClient, IncidentsCheckpoint> = {
+export const xdrIncidents: ProbedSource<CortexClient, IncidentsCheckpoint> = {
   vendor: 'cortex',
   product: 'cortex-xdr',
   stream: 'xdr.incidents',
@@ -51,10 +54,17 @@ export const xdrIncidents: Source<CortexClient, IncidentsCheckpoint> = {
   checkpoint: incidentsCheckpoint,
   fallback: true,
   async available(client, context) {
-    if (!(await hasIssues(client, context))) return null
-    const message = 'incidents are read only where the tenant has no issues'
-    const remediation = 'Nothing to do: this tenant has the newer findings and issues.'
-    return new PipelineError('NOT_LICENSED', 'FETCH', message, { remediation })
+    return (await hasIssues(client, context)) ? notNeeded() : null
+  },
+  probe: async (client, ask) => {
+    const tried = (probe: Probe) => tryProbe(client, 'xdr.incidents', [], probe)
+    const listed = await ask(null, async () => {
+      if (await hasIssues(client, new AbortController())) throw notNeeded()
+      return tried({ path: INCIDENTS_PATH, data: incidentsWindow(0, 1) })
+    })
+    const id = textOf(memberAt(firstAt(listed, INCIDENTS_AT), ['incident_id']))
+    if (id === null) return
+    await ask('details', () => tried({ path: EXTRA_PATH, data: extraData(id) }))
   },
   async *pull(client, from, context) {
     const restricted: Restricted = { before: from?.restricted ?? 0, ids: new Set() }
@@ -79,6 +89,12 @@ export const xdrIncidents: Source<CortexClient, IncidentsCheckpoint> = {
   },
 }
 
+function notNeeded(): PipelineError {
+  const message = 'incidents are read only where the tenant has no issues'
+  const remediation = 'Nothing to do: this tenant has the newer findings and issues.'
+  return new PipelineError('NOT_LICENSED', 'FETCH', message, { remediation })
+}
+
 type Restricted = { readonly before: number; readonly ids: Set<string> }
 const countOfRestricted = ({ before, ids }: Restricted): number => Math.max(before, ids.size)
 
@@ -99,7 +115,7 @@ async function* incidentsPage(
   const request = {
     path: INCIDENTS_PATH,
     data: incidentsWindow(offset, offset + PAGE_SIZE),
-    at: ['reply', 'incidents'],
+    at: INCIDENTS_AT,
     totalAt: [],
   }
   let elements: PageElement[] = []
@@ -154,14 +170,15 @@ const isOfAttackSurface = ({ incident_sources }: Readonly<Record<string, unknown
     /\basm\b|attack surface|xpanse/i.test(String(source)),
   )
 
+const extraData = (incident_id: string) => ({ incident_id, alerts_limit: ALERTS_MAX })
+
 /** The very bytes of the answer. Null where the vendor has no details of this incident. */
 async function extraOf(
   client: CortexClient,
   incidentId: string,
   { signal }: PullContext,
 ): Promise<Buffer | null> {
-  const data = { incident_id: incidentId, alerts_limit: ALERTS_MAX }
-  const options = { body: { request_data: data }, signal }
+  const options = { body: { request_data: extraData(incidentId) }, signal }
   const tries = new Tries()
   for (;;) {
     try {

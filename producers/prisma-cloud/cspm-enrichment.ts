@@ -8,9 +8,12 @@ import type { JsonElement } from '../../runtime/json-elements.ts'
 import type { PrismaCloudClient } from './client.ts'
 import { itemOf } from './cspm-config-page.ts'
 
-const ASSET_PATH = '/uai/v1/asset'
+export const ASSET_PATH = '/uai/v1/asset'
 /** Of one answer; it may hold the whole configuration of the resource. */
 const DETAILS_BYTES_MAX = 4 * 1024 * 1024
+
+/** The body that asks for the details of one asset. */
+export const assetQuery = (assetId: string) => ({ assetId, type: 'asset' })
 
 /** What is not there, or may not be read, comes with status 200 and `errors`. */
 const answer = z.looseObject({
@@ -73,7 +76,7 @@ export class Enrichment {
   async #details(assetId: string): Promise<Buffer | null> {
     const { cspm } = this.#client
     const { signal } = this.#context
-    const options = { body: { assetId, type: 'asset' }, signal }
+    const options = { body: assetQuery(assetId), signal }
     const tries = new Tries()
     for (;;) {
       try {

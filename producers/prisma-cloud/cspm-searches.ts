@@ -1,6 +1,7 @@
 // The searches behind the console's views of vulnerabilities: which CVEs, and who has one.
 import { PipelineError } from '../../contracts/errors.ts'
 import type { PullContext } from '../../contracts/ports.ts'
+import { PROBE_ATTEMPTS_MAX } from '../../runtime/connector.ts'
 import { missingList, pageElements } from '../../runtime/http-elements.ts'
 import type { JsonElement } from '../../runtime/json-elements.ts'
 import { isObject } from '../../runtime/offset-listing.ts'
@@ -74,6 +75,29 @@ export async function hasCves(
     if (isOurs || context.signal.aborted) throw error
     return false
   }
+}
+
+/** One CVE of the search; null where it finds none. A probe. @throws PipelineError */
+export async function someCve(client: PrismaCloudClient, query: string): Promise<string | null> {
+  const { value } = await client.cspm.json('POST', SEARCH_PATH, {
+    query: { view: 'cve' },
+    body: { query },
+    attemptsMax: PROBE_ATTEMPTS_MAX,
+  })
+  const items = memberAt(value, ['data', 'items'])
+  const id = Array.isArray(items) ? memberAt(items[0], ['cveId']) : null
+  return typeof id === 'string' ? id : null
+}
+
+/** One page of the assets that have the CVE. A probe. @throws PipelineError */
+export async function tryWeakAssets(
+  client: PrismaCloudClient,
+  query: string,
+  cveId: string,
+  { word: assetType, lifecycles: [assetLifecycle] }: AssetType,
+): Promise<void> {
+  const body = { query, cveId, assetLifecycle, assetType }
+  await client.cspm.json('POST', ASSETS_PATH, { body, attemptsMax: PROBE_ATTEMPTS_MAX })
 }
 
 /** All assets of one type that have the CVE. @throws PipelineError as listCves does */

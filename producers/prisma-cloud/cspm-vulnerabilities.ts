@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { PipelineError } from '../../contracts/errors.ts'
 import type { Chunk, PullContext, PullEnd, Unit } from '../../contracts/ports.ts'
 import { ChunkBuilder } from '../../runtime/chunks.ts'
+import { PROBE_ATTEMPTS_MAX } from '../../runtime/connector.ts'
 import { type PrismaCloudClient, cspmMissing } from './client.ts'
 import { PRISMA_CLOUD_STREAMS } from './config.ts'
 import { DOWNLOAD_PATH, type Download, closeUnread, downloadRows } from './cspm-download.ts'
@@ -14,6 +15,8 @@ import {
   hasCves,
   listCves,
   listWeakAssets,
+  someCve,
+  tryWeakAssets,
 } from './cspm-searches.ts'
 import { type CspmSource, isEnabled, isRefusal } from './cspm-source.ts'
 
@@ -51,14 +54,25 @@ export const cspmVulnerabilities: CspmSource<null> = {
     compute: Object.values(TOLD_BY_COMPUTE).filter((stream) => isEnabled(client, stream)),
   }),
   pull: (client, _from, context) => new DownloadRun(client, context).chunks(),
-  probe: async (client, attemptsMax) => {
-    // One CVE that does not exist: permissions show, and nothing has to be put together.
-    const some = queryOf({ type: ASSET_TYPES[0], severity: null, cves: null })
-    const query = `${some} AND cve.id IN ('CVE-0000-0000')`
-    const options = { body: { query }, accept: 'application/octet-stream, */*', attemptsMax }
-    const answer = await client.cspm.stream('POST', DOWNLOAD_PATH, options)
-    await closeUnread(answer.body)
+  probe: async (client, ask) => {
+    const [type] = ASSET_TYPES
+    const query = queryOf({ type, severity: null, cves: null })
+    await ask(null, () => tryDownload(client, query))
+    // These two are asked where a download is cut or empty.
+    const cveId = await ask('search', () => someCve(client, query))
+    if (typeof cveId !== 'string') return
+    await ask('assets of a CVE', () => tryWeakAssets(client, query, cveId, type))
   },
+}
+
+/** One CVE that does not exist: permissions show, and nothing has to be put together. */
+async function tryDownload(client: PrismaCloudClient, some: string): Promise<void> {
+  const answer = await client.cspm.stream('POST', DOWNLOAD_PATH, {
+    body: { query: `${some} AND cve.id IN ('CVE-0000-0000')` },
+    accept: 'application/octet-stream, */*',
+    attemptsMax: PROBE_ATTEMPTS_MAX,
+  })
+  await closeUnread(answer.body)
 }
 
 type Part = {

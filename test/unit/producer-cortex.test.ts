@@ -165,17 +165,19 @@ describe('the streams against the simulator', () => {
 })
 
 describe('the check', () => {
-  it('is well for a good key, and has one step per stream in use', async () => {
+  it('is well for a good key, and has the steps of the streams in use', async () => {
     const simulator = await runSimulator()
     const streams = { 'cloud.assets': { enabled: false } }
     const { client } = connectCortex(simulator.cortex[1], { streams })
     expect(await cortexConnector.check(client)).toEqual([
       { step: 'validate the key', error: null },
-      { step: 'read endpoints', error: null },
-      { step: 'read Xpanse assets', error: null },
-      { step: 'read Xpanse services', error: null },
-      { step: 'read the XQL quota', error: null },
-      { step: 'read the CVE dictionary', error: null },
+      { step: 'read xdr.endpoints', error: null },
+      { step: 'read xpanse.assets', error: null },
+      { step: 'read xpanse.services', error: null },
+      { step: 'read xpanse.services (details)', error: null },
+      { step: 'read cloud.findings', error: null },
+      { step: 'read cloud.vulnerabilities', error: null },
+      { step: 'read xdr.findings', error: null },
     ])
   })
 
