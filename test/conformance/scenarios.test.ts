@@ -7,9 +7,10 @@ import { factsOfStream } from '../../simulator/scenario-streams.ts'
 import { SCENARIOS, type Scenario, streamsOf } from '../../simulator/scenarios.ts'
 import { type Simulator, startSimulator } from '../../simulator/simulator.ts'
 import { STREAMS, type StreamName } from '../../simulator/truth.ts'
-import { observedAll } from '../support/observed.ts'
+import { type Observed, observedAll } from '../support/observed.ts'
 import { type Opened, SUBJECTS, type Subject } from '../support/sources.ts'
 import { estateOf } from '../support/stream-estate.ts'
+import { expectTruth } from '../support/stream-truth.ts'
 
 const TIMEOUT_MS = 120_000
 const TENANT = 'acme'
@@ -20,32 +21,38 @@ const subjectOf = (stream: StreamName): Subject => {
   return found
 }
 
+/** Faults that are named as what they must be told as. */
+const DRIFT: readonly string[] = ['new-field', 'new-value', 'type-change']
+
 type Ended = {
   readonly verdict: string
   readonly ids: readonly string[]
+  /** Kinds of what the records have that nobody knew. */
+  readonly drift: readonly string[]
   /** Everything that operations would be told, each once. */
   readonly told: readonly string[]
 }
 
 /** A run as runtime/run-source.ts ends it, without Kafka. */
 async function ended(stream: StreamName, opened: Opened): Promise<Ended> {
-  const endedAs = (verdict: string, ids: readonly string[], more: readonly string[]): Ended => {
+  const endedAs = (verdict: string, seen: Observed, more: readonly string[]): Ended => {
     const told = new Set([...opened.faults.map((fault) => fault.failure), ...more])
-    return { verdict, ids, told: [...told].toSorted() }
+    const drift = new Set(seen.drift.map((one) => one.split(' ', 1)[0] ?? ''))
+    return { verdict, ids: seen.ids, drift: [...drift], told: [...told].toSorted() }
   }
   try {
     const { units, chunks, end } = await opened.pull()
-    const { ids, drift } = observedAll(stream, TENANT, units)
+    const seen = observedAll(stream, TENANT, units)
     const rejected = chunks.reduce((sum, chunk) => sum + chunk.rejected.length, 0)
     const { verdict } = withLosses(end, { tooLarge: 0, rejected })
     const hold = holdReason({ fetched: units.length + rejected, lastComplete: null })
-    return endedAs(verdict, ids, [
+    return endedAs(verdict, seen, [
       ...(verdict === 'PARTIAL' || hold !== null ? ['MISSING_DATA'] : []),
-      ...(drift.length > 0 ? ['CONTRACT_DRIFT'] : []),
+      ...(seen.drift.length > 0 ? ['CONTRACT_DRIFT'] : []),
     ])
   } catch (error) {
     if (!(error instanceof PipelineError)) throw error
-    return endedAs('FAILED', [], [error.failure])
+    return endedAs('FAILED', { ids: [], drift: [] }, [error.failure])
   }
 }
 
@@ -70,6 +77,11 @@ describe.each(sourced)('%s', (stream) => {
     shared = await startSimulator(estateOf(stream))
   })
   afterAll(() => shared.stop())
+
+  it('tells exactly what is true when nothing goes wrong', async () => {
+    const { units } = await subjectOf(stream).open(shared).pull()
+    expectTruth(shared, stream, units)
+  })
 
   it('gives everything when nothing goes wrong', async () => {
     whole = await ended(stream, subjectOf(stream).open(shared))
@@ -105,6 +117,8 @@ describe.each(sourced)('%s', (stream) => {
     const also = verdicts.length > 1 && result.verdict === 'PARTIAL' ? ['MISSING_DATA'] : []
     expect(verdicts).toContain(result.verdict)
     expect(result.told).toEqual(told === null ? also : [told])
+    const kinds = faults.map(({ kind }) => kind).filter((kind) => DRIFT.includes(kind))
+    expect(result.drift).toEqual(kinds)
     // Faults that hit nothing prove nothing.
     const passing = faults.filter((fault) => fault.times !== 'forever')
     if (passing.length > 0) expect(simulator.faults.list()).toEqual([])

@@ -1,6 +1,7 @@
 // Simulated estates small enough for tests, yet with several pages of the stream to be read.
-import type { Simulator, SimulatorOptions } from '../../simulator/simulator.ts'
+import type { FindingsBehaviour } from '../../simulator/cortex/xql-behaviour.ts'
 import { factsOfStream } from '../../simulator/scenario-streams.ts'
+import type { Simulator, SimulatorOptions } from '../../simulator/simulator.ts'
 import { STREAMS, type StreamName } from '../../simulator/truth.ts'
 
 /** Machines that make three pages where the size of a page cannot be chosen. */
@@ -11,6 +12,12 @@ const MACHINES: Partial<Record<StreamName, number>> = {
   'compute.vms': 900,
 }
 
+/** What tenants have that are read by the older streams. */
+const OLDER_TENANTS: Partial<Record<StreamName, Partial<FindingsBehaviour>>> = {
+  'xdr.findings': { datasets: ['va_endpoints', 'va_cves'] },
+  'xdr.incidents': { issues: 'absent' },
+}
+
 /** Three pages of the listing at least; findings then come as a stream. */
 export const estateOf = (stream: StreamName): SimulatorOptions => ({
   seed: 3,
@@ -18,6 +25,7 @@ export const estateOf = (stream: StreamName): SimulatorOptions => ({
   pageLimits: { xqlInline: 50, computeHosts: 8 },
   // Pages by token have five hundred rows: too many for an estate of this size.
   cortexTenants: [{ pageRowsMax: 20 }, {}],
+  cortexFindings: [OLDER_TENANTS[stream] ?? {}, {}],
   cspm: { configRowsMax: 5, scanRowsMax: 10 },
   rateLimits: false,
 })
