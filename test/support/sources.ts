@@ -78,7 +78,8 @@ function namesOf<C>({ product, stream }: Source<C, unknown>) {
   return { product, stream }
 }
 
-function openedAs<Client>(
+/** A source of a client of its own. */
+export function openedAs<Client>(
   source: Source<Client, unknown>,
   client: Client,
   faults: readonly PipelineError[],
