@@ -177,3 +177,43 @@ describe.each(SUBJECTS.map((subject) => [subject.stream, subject] as const))('%s
     TIMEOUT_MS,
   )
 })
+
+const connectionOf = (stream: string, simulator: Simulator): Connected => {
+  const subject = SUBJECTS.find((one) => one.stream === stream)
+  if (subject === undefined) throw new Error(`no stream ${stream}`)
+  return subject.connect(simulator, subject.urlOf(simulator))
+}
+const failuresIn = (answers: readonly CheckAnswer[]) =>
+  answers.flatMap(({ step, error }) => (error === null ? [] : [[step, error.failure]]))
+
+describe('a stream of several endpoints', () => {
+  it('is tried at the others too where one search is refused', async () => {
+    const simulator = await runSimulator({ cspm: { unknownApis: ['azure-vm-list'] } })
+    const answers = await connectionOf('cspm.config', simulator).check()
+    expect(answers.map(({ step }) => step)).toEqual([
+      'log in',
+      'read cspm.config (aws-ec2-describe-instances)',
+      'read cspm.config (azure-vm-list)',
+      'read cspm.config (gcloud-compute-instances-list)',
+      'read cspm.config (azure-network-nic-list)',
+      'read cspm.config (azure-network-public-ip-address-list)',
+    ])
+    expect(failuresIn(answers)).toEqual([['read cspm.config (azure-vm-list)', 'BAD_REQUEST']])
+  })
+
+  it('that does not answer is waited for once', async () => {
+    const simulator = await runSimulator()
+    const fault = { vendor: 'prisma-cloud', endpoint: 'cspm.config', times: 'forever' } as const
+    simulator.faults.set({ ...fault, kind: 'status', answer: 'unavailable' })
+    const answers = await connectionOf('cspm.config', simulator).check()
+    expect(failuresIn(answers)).toEqual([
+      ['read cspm.config (aws-ec2-describe-instances)', 'TEMPORARY_FAILURE'],
+    ])
+    expect(answers).toHaveLength(2)
+  })
+
+  it('that only stands in for another is not missed where it is not needed', async () => {
+    const answers = await connectionOf('xdr.incidents', await runSimulator()).check()
+    expect(answers).toEqual([{ step: 'validate the key', error: null }])
+  })
+})

@@ -82,6 +82,12 @@ const ROWS: readonly Row[] = [
   },
   {
     name: 'alpha',
+    faults: [{ ...cortex, endpoint: 'xql.start', answer: 'forbidden' }],
+    failure: 'ACCESS_FORBIDDEN',
+    step: 'read cloud.findings',
+  },
+  {
+    name: 'alpha',
     faults: PROVOKE.cortex.NOT_FOUND,
     failure: 'NOT_FOUND',
     step: 'validate the key',
