@@ -107,6 +107,7 @@ const serviceSchema = z.looseObject({
   }),
   details: objectOrEmpty(
     z.looseObject({
+      externally_inferred_cves: anything,
       details: objectOrEmpty(z.looseObject({ inferredCvesObserved: anything })),
     }),
   ),
@@ -202,11 +203,19 @@ export const xpanseServices: Transformer = {
     return {
       assets: [asset],
       findings: oneEach(observed.flatMap((one) => findingOf(one, service, asset, raw.facts))),
-      // Without details nobody says which CVEs there are: those known before stay.
-      findingsKnown: Array.isArray(given),
+      findingsKnown: Array.isArray(given) || saysNone(record),
       drift,
     }
   },
+}
+
+/**
+ * Without the list of the details nobody says which CVEs there are, and those known before stay;
+ * unless the service itself lists its CVEs by name, and there are none. Null is no list.
+ */
+function saysNone({ service, details }: z.output<typeof serviceSchema>): boolean {
+  const counts = [service, details].map((one) => countedOf(one.externally_inferred_cves))
+  return counts.includes(0) && counts.every((count) => count === 0 || count === null)
 }
 
 const isInactive = (status: string | null): boolean => status?.toLowerCase() === 'inactive'
