@@ -127,6 +127,12 @@ type Request = {
   readonly list: string
 }
 
+type Listed = {
+  readonly found: Map<string, JsonElement>
+  /** `totalRows` of the last page; null where it is not told. */
+  readonly total: number | null
+}
+
 /** Every element by its id, page by page; the token goes into the query. */
 async function listAll(
   client: PrismaCloudClient,
@@ -151,12 +157,6 @@ async function listAll(
   }
   throw cannotTell(request.path, `more than ${PAGES_MAX} pages`)
 }
-type Listed = {
-  readonly found: Map<string, JsonElement>
-  /** `totalRows` of the last page; null where it is not told. */
-  readonly total: number | null
-}
-
 
 type Page = {
   /** The next page's token; null after the last one. */

@@ -20,10 +20,10 @@ import {
 } from './cspm-searches.ts'
 import { type CspmSource, isEnabled, isRefusal } from './cspm-source.ts'
 
+/** Those that a query can name; rows may have another word, or none. */
 const SEVERITIES = ['critical', 'high', 'medium', 'low'] as const
 /** Queries are URLs of their own in the vendor's console: they should not be longer. */
 const CVES_PER_QUERY_MAX = 100
-/** Those that a query can name; rows may have another word, or none. */
 /** A part is made for so many rows, as assets have a CVE in several packages. */
 const FILL_SHARE = 0.5
 const PARTS_MAX = 20_000
@@ -91,6 +91,14 @@ function queryOf({ type, severity, cves }: Part): string {
   ].join(' AND ')
 }
 
+/** What a cut download gave and its parts did not yet. */
+type Pending = {
+  /** Ids of rows. */
+  readonly ids: Set<string>
+  /** Texts of rows that are no units: they may lack what the parts are asked for by. */
+  readonly rejected: Set<string>
+}
+
 class DownloadRun {
   readonly #client: PrismaCloudClient
   readonly #context: PullContext
@@ -102,14 +110,6 @@ class DownloadRun {
   readonly #samples = new Set<string>()
   readonly #empty: Part[] = []
   #parts = 0
-/** What a cut download gave and its parts did not yet. */
-type Pending = {
-  /** Ids of rows. */
-  readonly ids: Set<string>
-  /** Texts of rows that are no units: they may lack what the parts are asked for by. */
-  readonly rejected: Set<string>
-}
-
   #given = 0
   #slipped = 0
 
@@ -206,6 +206,10 @@ type Pending = {
   async *#assetsOf(part: Part, download: Download): AsyncGenerator<Chunk<null>, void> {
     const [cve] = part.cves ?? []
     if (cve === undefined) return
+    if (cve.bytes === null) {
+      const text = `the search does not list ${cve.id}, which a download has`
+      return yield* this.#giveUp(part, download, new PipelineError('MISSING_DATA', 'FETCH', text))
+    }
     let assets
     try {
       const query = queryOf(part)
@@ -220,10 +224,6 @@ type Pending = {
         Buffer.from(`{"sources":${SOURCES},"asset_type":"${part.type.word}","vulnerability":`),
         cve.bytes,
         Buffer.from(',"asset":'),
-    if (cve.bytes === null) {
-      const text = `the search does not list ${cve.id}, which a download has`
-      return yield* this.#giveUp(part, download, new PipelineError('MISSING_DATA', 'FETCH', text))
-    }
         bytes,
         Buffer.from('}'),
       ])
@@ -237,6 +237,12 @@ type Pending = {
       }
     }
     yield* this.#flush(ASSETS_PATH, download.fetchedAtMs)
+    const others = [...download.units].filter(([, unit]) => !known.has(unit.assetNativeId))
+    yield* this.#give({ ...download, units: new Map(others) })
+    for (const [, unit] of others) known.add(unit.assetNativeId)
+    if (known.size >= cve.assets) return
+    const text = `${nameOf(part)}: ${known.size} of ${cve.assets} assets were listed`
+    this.#problem(text, new PipelineError('MISSING_DATA', 'FETCH', text))
   }
 
   /** A part that was not cut. */
@@ -251,12 +257,6 @@ type Pending = {
   }
 
   /**
-    const others = [...download.units].filter(([, unit]) => !known.has(unit.assetNativeId))
-    yield* this.#give({ ...download, units: new Map(others) })
-    for (const [, unit] of others) known.add(unit.assetNativeId)
-    if (known.size >= cve.assets) return
-    const text = `${nameOf(part)}: ${known.size} of ${cve.assets} assets were listed`
-    this.#problem(text, new PipelineError('MISSING_DATA', 'FETCH', text))
    * A type or some CVEs without rows beside others with rows: is it so? Where the search may not be
    * asked there is nothing to doubt it by.
    */
@@ -279,6 +279,7 @@ type Pending = {
         yield* this.#flush(DOWNLOAD_PATH, download.fetchedAtMs)
       }
       this.#builder.reject(item)
+      for (const { rejected } of this.#pending) rejected.delete(item.body.toString())
     }
     yield* this.#flush(DOWNLOAD_PATH, download.fetchedAtMs)
   }
@@ -294,12 +295,17 @@ type Pending = {
   }
 
   /** The rows that came are true, but not all: the run is told to be short. */
-      for (const { rejected } of this.#pending) rejected.delete(item.body.toString())
   async *#giveUp(
     part: Part,
     download: Download,
     error: unknown,
   ): AsyncGenerator<Chunk<null>, void> {
+    this.#short(part, download, error)
+    yield* this.#give(download)
+  }
+
+  /** @throws what says nothing of this part alone */
+  #short(part: Part, download: Download, error: unknown): void {
     const stopped = this.#context.signal.aborted
     const isOurs = !(error instanceof PipelineError) || error.failure === 'AUTHORIZATION_FAILURE'
     if (isOurs || stopped) throw error
@@ -316,12 +322,6 @@ type Pending = {
     this.#given += 1
   }
 
-    this.#short(part, download, error)
-    yield* this.#give(download)
-  }
-
-  /** @throws what says nothing of this part alone */
-  #short(part: Part, download: Download, error: unknown): void {
   *#flush(endpoint: string, fetchedAtMs: number): Generator<Chunk<null>, void> {
     if (this.#builder.isEmpty) return
     yield this.#builder.take({ endpoint, fetchedAtMs, page: this.#parts, checkpoint: null })
@@ -351,6 +351,13 @@ const SOURCES = JSON.stringify({
 const nameOf = ({ type, severity, cves }: Part): string =>
   [type.name, severity, cves?.[0]?.id].filter((word) => typeof word === 'string').join(', ')
 
+/** CVEs of the rows that came, where the search does not know them: one more may have slipped. */
+function unlisted(listed: readonly Cve[], { units }: Download): Cve[] {
+  const known = new Set(listed.map((cve) => cve.id))
+  const ids = new Set([...units.keys()].map((id) => id.split('|')[1] ?? ''))
+  return [...ids.difference(known)].map((id) => ({ id, assets: 1, bytes: null }))
+}
+
 /** Groups whose assets together are few enough, as far as the search knows. */
 function groupsOf(cves: readonly Cve[], assetsMax: number): Cve[][] {
   const groups: Cve[][] = []
@@ -365,13 +372,6 @@ function groupsOf(cves: readonly Cve[], assetsMax: number): Cve[][] {
       groups.push([cve])
       assets = cve.assets
     }
-/** CVEs of the rows that came, where the search does not know them: one more may have slipped. */
-function unlisted(listed: readonly Cve[], { units }: Download): Cve[] {
-  const known = new Set(listed.map((cve) => cve.id))
-  const ids = new Set([...units.keys()].map((id) => id.split('|')[1] ?? ''))
-  return [...ids.difference(known)].map((id) => ({ id, assets: 1, bytes: null }))
-}
-
   }
   return groups
 }
