@@ -36,6 +36,7 @@ import {
   cloudProviderOf,
   countedOf,
   criticalityOf,
+  saysNone,
   withoutNullWords,
 } from './xpanse-fields.ts'
 
@@ -203,19 +204,12 @@ export const xpanseServices: Transformer = {
     return {
       assets: [asset],
       findings: oneEach(observed.flatMap((one) => findingOf(one, service, asset, raw.facts))),
-      findingsKnown: Array.isArray(given) || saysNone(record),
+      // Without this list nobody says which CVEs there are, and those known before stay; unless the
+      // service lists their names, and there are none.
+      findingsKnown: Array.isArray(given) || saysNone([service, details]),
       drift,
     }
   },
-}
-
-/**
- * Without the list of the details nobody says which CVEs there are, and those known before stay;
- * unless the service itself lists its CVEs by name, and there are none. Null is no list.
- */
-function saysNone({ service, details }: z.output<typeof serviceSchema>): boolean {
-  const counts = [service, details].map((one) => countedOf(one.externally_inferred_cves))
-  return counts.includes(0) && counts.every((count) => count === 0 || count === null)
 }
 
 const isInactive = (status: string | null): boolean => status?.toLowerCase() === 'inactive'
