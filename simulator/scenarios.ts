@@ -171,28 +171,23 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'drift-new-field',
     explanation: 'every row has a field that nobody knows',
-    faults: (s) =>
-      s.drift === null
-        ? null
-        : [{ ...s.drift.place, ...forever, kind: 'new-field', field: 'brandNewField' }],
+    faults: ({ drift }) => [
+      { ...drift.place, ...forever, kind: 'new-field', field: 'brandNewField' },
+    ],
     ending: () => cured('CONTRACT_DRIFT'),
   },
   {
     name: 'drift-new-value',
     explanation: 'a known enumeration has a word that nobody knows',
-    faults: (s) =>
-      s.drift?.word === undefined
-        ? null
-        : [{ ...s.drift.place, ...forever, kind: 'new-value', field: s.drift.word }],
+    faults: ({ drift }) => [{ ...drift.place, ...forever, kind: 'new-value', field: drift.word }],
     ending: () => cured('CONTRACT_DRIFT'),
   },
   {
     name: 'drift-type-change',
     explanation: 'a field of every row has another type than before',
-    faults: (s) =>
-      s.drift?.typed === undefined
-        ? null
-        : [{ ...s.drift.place, ...forever, kind: 'type-change', field: s.drift.typed }],
+    faults: ({ drift }) => [
+      { ...drift.place, ...forever, kind: 'type-change', field: drift.typed },
+    ],
     ending: () => cured('CONTRACT_DRIFT'),
   },
   {

@@ -234,7 +234,7 @@ function csvValue(estate: Estate, row: WeakRow): Value {
   }
 }
 
-/** The names alone are there also without rows. */
+/** These are there also without rows. */
 const COLUMNS =
   `3RD_PARTY_EXPLOIT_SOURCE ASSET_ID ASSET_TYPE ATTACK_COMPLEXITY ATTACK_VECTOR AT_RISK
   CISA_KEV CLOUD_ACCOUNT_ID CVE_ID CVE_LINK CVSS_BASE_SCORE DISCOVERED_DATE DISTRIBUTION DOS
@@ -243,14 +243,16 @@ const COLUMNS =
   SERVICE_PROVIDER SEVERITY USER_INTERACTION`.split(/\s+/)
 
 const fieldOf = (row: Value, name: string): string => {
-  const value = row[name]
-  return typeof value === 'string' ? value : ''
+  const value = row[name] ?? ''
+  return typeof value === 'string' ? value : JSON.stringify(value)
 }
 
 const quoted = (field: string): string =>
   /[",\n\r]/.test(field) ? `"${field.replaceAll('"', '""')}"` : field
 
-const csvOf = (rows: readonly Value[]): string =>
-  [COLUMNS, ...rows.map((row) => COLUMNS.map((name) => fieldOf(row, name)))]
+function csvOf(rows: readonly Value[]): string {
+  const columns = [...new Set([...COLUMNS, ...rows.flatMap(Object.keys)])]
+  return [columns, ...rows.map((row) => columns.map((name) => fieldOf(row, name)))]
     .map((fields) => `${fields.map(quoted).join(',')}\n`)
     .join('')
+}
