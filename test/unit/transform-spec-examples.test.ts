@@ -26,12 +26,12 @@ function examplesOf(call: string, list: string, example = 'Example 1'): Json[] {
 const services = (example: string): Json[] =>
   examplesOf('assets/get_external_services', 'external_services', example)
 
-/** The only asset of a listed service, which comes without details. */
+/** A listed service, which comes without details: one asset, and no finding. */
 function listed(service: Json | undefined) {
   const observation = observe('xpanse.services', { service, details: null })
-  expect(observation).toMatchObject({ findings: [], findingsKnown: false })
-  expect(observation.assets).toHaveLength(1)
-  return { asset: observation.assets[0], drift: observation.drift }
+  const { assets, findings, findingsKnown, drift } = observation
+  expect([assets.length, findings]).toEqual([1, []])
+  return { asset: assets[0], findingsKnown, drift }
 }
 
 describe.runIf(samplesPresent)('the specification of Cortex', () => {
@@ -78,7 +78,9 @@ describe.runIf(samplesPresent)('the specification of Cortex', () => {
   it('has a service that names types in place of values', () => {
     const [service, ...rest] = services('Example 1')
     expect(rest).toEqual([])
-    const { asset, drift } = listed(service)
+    const { asset, drift, findingsKnown } = listed(service)
+    // One weakness without a name.
+    expect(findingsKnown).toBe(false)
     expect(asset).toMatchObject({
       asset_uid: uidOf('cortex-xpanse', 'string'),
       kind: 'EXTERNAL_SERVICE',
@@ -105,8 +107,9 @@ describe.runIf(samplesPresent)('the specification of Cortex', () => {
   it('has a service with business units as lists of objects', () => {
     const [service, , ...rest] = services('Example 2')
     expect(rest).toEqual([])
-    const { asset, drift } = listed(service)
-    expect(drift).toEqual([])
+    const { asset, drift, findingsKnown } = listed(service)
+    // Its list of weaknesses is there, and empty.
+    expect([findingsKnown, drift]).toEqual([true, []])
     expect(asset).toMatchObject({
       asset_uid: uidOf('cortex-xpanse', '<service_id>'),
       native_type: 'AServer',
@@ -130,8 +133,8 @@ describe.runIf(samplesPresent)('the specification of Cortex', () => {
   })
 
   it('has a service that is gone, with its address as one text', () => {
-    const { asset, drift } = listed(services('Example 2')[1])
-    expect(drift).toEqual([])
+    const { asset, drift, findingsKnown } = listed(services('Example 2')[1])
+    expect([findingsKnown, drift]).toEqual([true, []])
     expect(asset).toMatchObject({
       native_type: 'HttpServer',
       name: 'HTTP Server',
