@@ -34,6 +34,8 @@ export type ComputeListing = {
   readonly kindOf: (type: string) => string
   /** True where an account that sees anything sees something: an empty probe is then a fault. */
   readonly neverEmpty?: boolean
+  /** True where records can be asked for without their vulnerabilities. */
+  readonly hasCompact?: boolean
   /** Sent with every page. */
   readonly query: Query
 }
@@ -79,7 +81,12 @@ export const computeSource = (listing: ComputeListing): ComputeSource => ({
 async function oneRecord(client: PrismaCloudClient, listing: ComputeListing): Promise<void> {
   const compute = await client.compute()
   const { value } = await compute.json('GET', endpointOf(client, listing), {
-    query: { limit: 1, offset: 0, compact: true, ...projectOf(client) },
+    query: {
+      limit: 1,
+      offset: 0,
+      ...(listing.hasCompact === true ? { compact: true } : {}),
+      ...projectOf(client),
+    },
     limiter: client.computeLimiter(listing.path),
     attemptsMax: PROBE_ATTEMPTS_MAX,
   })
