@@ -82,8 +82,7 @@ const SPECIAL: Readonly<Record<StreamName, Special>> = {
   'xdr.findings': { ...QUERY, word: 'severity', typed: 'severity' },
   // The first call only finds out what the tenant calls the list.
   'cloud.issues': { later: 2, word: 'severity', typed: 'is_starred' },
-  // The total need not match the rows.
-  'xdr.incidents': { declares: false, word: 'severity', typed: 'starred' },
+  'xdr.incidents': { word: 'severity', typed: 'starred' },
 }
 
 type Part<S extends string> = S extends `${infer Head}.${string}` ? Head : never

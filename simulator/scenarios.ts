@@ -78,9 +78,8 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'moved-page-boundary',
     explanation:
       'a row of the first page vanishes while the listing is read, and all others move up',
-    // Without a count of the vendor's nobody can see that something slipped past.
     faults: (s) =>
-      s.paging === 'offset' && s.declares
+      s.paging === 'offset'
         ? [{ ...rows(s), ...forever, kind: 'shift-rows', skip: s.later }]
         : null,
     ending: () => ({ verdicts: ['DRIFTED', 'PARTIAL'], published: 'all left', told: null }),
