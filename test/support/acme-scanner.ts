@@ -1,4 +1,4 @@
-// The made-up vendor of docs/adding-a-vendor.md for tests: its simulated API, connected or recorded.
+// The made-up vendor of docs/adding-a-vendor.md: its simulated API, connected to or recorded.
 import { readFileSync } from 'node:fs'
 import { onTestFinished } from 'vitest'
 import type { PipelineError } from '../../contracts/errors.ts'

@@ -1,21 +1,21 @@
 // Acme Scanner as the producers see it: its streams and the connection test.
-import { type VendorConnector, checkStep } from '../../../../runtime/connector.ts'
+import { type VendorConnector, checkSources } from '../../../../runtime/connector.ts'
 import { type AcmeScannerClient, createAcmeScannerClient } from './client.ts'
 import type { AcmeScannerConnection } from './config.ts'
-import { probeHosts, scannerHosts } from './scanner-hosts.ts'
+import { scannerHosts } from './scanner-hosts.ts'
 
-/** A check should answer soon. */
-const CHECK_ATTEMPTS_MAX = 3
+const SOURCES = [scannerHosts]
 
 export const acmeScannerConnector: VendorConnector<AcmeScannerConnection, AcmeScannerClient> = {
   vendor: 'acme-scanner',
-  sources: [scannerHosts],
+  sources: SOURCES,
   apiHost: ({ url }) => new URL(url).host,
   connect: createAcmeScannerClient,
   resolveTenant: async ({ config }) => config.tenant ?? new URL(config.url).host,
-  check: async (client) =>
-    client.config.streams?.['scanner.hosts']?.enabled === false
-      ? []
-      : [await checkStep('read scanner.hosts', () => probeHosts(client, CHECK_ATTEMPTS_MAX))],
+  check: (client) => checkSources(client, wanted(client)),
   close: ({ http }) => http.close(),
 }
+
+/** There is but one stream. */
+const wanted = ({ config }: AcmeScannerClient) =>
+  config.streams?.['scanner.hosts']?.enabled === false ? [] : SOURCES

@@ -1,5 +1,5 @@
 // Stream scanner.hosts: every host that the scanner knows, with its weaknesses in the record.
-import type { Source } from '../../../../contracts/ports.ts'
+import { PROBE_ATTEMPTS_MAX, type ProbedSource } from '../../../../runtime/connector.ts'
 import { missingList, pageElements } from '../../../../runtime/http-elements.ts'
 import {
   type ItemIds,
@@ -16,7 +16,7 @@ const HOSTS_PATH = '/v2/hosts'
 const PAGES_MAX = 2_000
 
 /** `GET /v2/hosts?from=0&size=200` answers `{"total": 1, "hosts": [{"hostId": "h-1"}]}`. */
-export const scannerHosts: Source<AcmeScannerClient, OffsetCheckpoint> = {
+export const scannerHosts: ProbedSource<AcmeScannerClient, OffsetCheckpoint> = {
   vendor: 'acme-scanner',
   product: 'acme-scanner',
   stream: 'scanner.hosts',
@@ -47,14 +47,10 @@ export const scannerHosts: Source<AcmeScannerClient, OffsetCheckpoint> = {
     }
     return pullByOffset(listing, from, { signal, nowMs, report })
   },
-}
-
-/** One host, for the connection test. @throws PipelineError */
-export async function probeHosts(
-  { http }: AcmeScannerClient,
-  attemptsMax: number,
-): Promise<unknown> {
-  return await http.json('GET', HOSTS_PATH, { query: { from: 0, size: 1 }, attemptsMax })
+  async probe({ http }, ask) {
+    const options = { query: { from: 0, size: 1 }, attemptsMax: PROBE_ATTEMPTS_MAX }
+    await ask(null, () => http.json('GET', HOSTS_PATH, options))
+  },
 }
 
 function totalOf(answer: unknown): number | null {
