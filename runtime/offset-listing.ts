@@ -27,7 +27,7 @@ export const offsetCheckpoint = z.object({
   totalFirst: z.int().nullable(),
   totalLast: z.int().nullable(),
   totalMoved: z.int().min(0),
-  /** Ids of the page's size of rows read last, in their order: `offset` comes after the last one. */
+  /** Ids of the rows read last, at most a page of them: `offset` comes after the last one. */
   recent: z.array(z.string()).max(1_000),
 })
 export type OffsetCheckpoint = z.infer<typeof offsetCheckpoint>

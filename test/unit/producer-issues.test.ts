@@ -276,7 +276,7 @@ describe('an incident', () => {
     expect(asked.toSorted((a, b) => a - b)).toEqual(serials(150))
   })
 
-  it('that is counted and never comes makes the run PARTIAL, a count too low does not', async () => {
+  it('that is counted and never comes makes the run PARTIAL; a low count does not', async () => {
     const pullOf = async (total_count: unknown) => {
       const { client } = await hiding(serials(250), () => false, { total_count })
       return (await pullAll(xdrIncidents, client)).end
