@@ -23,7 +23,6 @@ const subject: SourceSubject = {
   world: scannerWorld,
   failures: {},
   hasCheckpoint: true,
-  countsRows: true,
   oneListing: {},
   recordsIn: (text) => [text],
 }

@@ -47,11 +47,6 @@ function recordsIn(stream: string, text: string): readonly string[] {
   return [first, ...(rows === null ? [second] : rows.map((row) => JSON.stringify(row)))]
 }
 
-/** Streams that cannot tell an empty page from the end, each with its reason. */
-const ENDS_BY_A_SHORT_PAGE: Readonly<Record<string, string>> = {
-  'xdr.incidents': 'the total need not match the rows',
-}
-
 /** Where a stream has several listings at one endpoint, the first alone: faults go by endpoint. */
 const ONE_LISTING: Readonly<Record<string, Settings>> = {
   'cspm.config': { configApis: ['aws-ec2-describe-instances'] },
@@ -87,7 +82,6 @@ const RULED = SUBJECTS.map((subject): SourceSubject => {
     // A path without its module answers 404 there; a wrong address answers otherwise.
     failures: vendor === 'cortex' ? { 'not-found': 'NOT_LICENSED' } : {},
     hasCheckpoint: !(stream in NO_CHECKPOINT),
-    countsRows: !(stream in ENDS_BY_A_SHORT_PAGE),
     oneListing: ONE_LISTING[stream] ?? {},
     recordsIn: (text) => recordsIn(stream, text),
   }

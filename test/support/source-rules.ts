@@ -34,8 +34,6 @@ export type SourceSubject = {
   readonly failures: Readonly<Partial<Record<StatusAnswer, Failure>>>
   /** False where there is no place to go on from. */
   readonly hasCheckpoint: boolean
-  /** False where an empty page and the end cannot be told apart. */
-  readonly countsRows: boolean
   /** Settings with which one listing alone is at the endpoint of the rows. */
   readonly oneListing: Settings
   /** The vendor's records that a unit is made of, each in its own bytes. */
@@ -181,7 +179,7 @@ export function describeSource(subject: SourceSubject): void {
 
 /** The rules for a listing that comes in pages. */
 export function describePages(subject: SourceSubject): void {
-  const { stream, facts, world, countsRows, oneListing } = subject
+  const { stream, facts, world, oneListing } = subject
   const { vendor, rows, later } = facts
   /** The fault at the second page of the rows, whichever call that is. */
   const secondPage = { vendor, endpoint: rows, skip: Math.max(1, later) } as const
@@ -194,7 +192,6 @@ export function describePages(subject: SourceSubject): void {
         faults.set({ ...secondPage, kind: 'empty', times: 1 })
         const { units, end } = await open().pull()
         expect(faults.list()).toEqual([])
-        if (!countsRows) return
         expect(end.verdict).not.toBe('COMPLETE')
         if (units.length < whole.units.length) expect(end.verdict).toBe('PARTIAL')
       },
