@@ -7,6 +7,7 @@ import type { Chunk, PullContext, PullEnd, RejectedItem, Unit } from '../contrac
 import { ChunkBuilder } from './chunks.ts'
 import type { PageElement } from './http-elements.ts'
 import { type JsonElement, cutObject } from './json-elements.ts'
+import { STEPS_BACK_MAX, offsetEnd } from './offset-verdict.ts'
 
 /** Where to go on, and what was counted so far. */
 export const offsetCheckpoint = z.object({
@@ -18,6 +19,8 @@ export const offsetCheckpoint = z.object({
   repeats: z.int().min(0),
   /** Times the listing stepped back by a page. */
   rereads: z.int().min(0),
+  /** Pages taken although they do not follow what was read, after all steps back. */
+  unjoined: z.int().min(0).default(0),
   /** By how many places rows moved between two pages, at most; 0 when each page joined. */
   moved: z.int().min(0).default(0),
   /** Rows of the largest page so far. Older checkpoints do not say; theirs had several. */
@@ -50,8 +53,6 @@ export type OffsetListing = {
   /** Elements per page, as asked for. */
   readonly pageSize: number
   readonly pagesMax: number
-  /** False where a page may be short although more follows, as long as no total tells. */
-  readonly shortPageEnds: boolean
   /** The page at `offset`: never more than `pageSize` elements. */
   page(offset: number): AsyncGenerator<PageElement, OffsetPageEnd>
   /** True when the page at hand follows the one before by rows that both of them do not show. */
@@ -60,10 +61,7 @@ export type OffsetListing = {
   identify(item: Readonly<Record<string, unknown>>): ItemIds | readonly ItemIds[] | string
 }
 
-/** Steps back in one run, each by a page, and pages in a row that may then bring nothing new. */
-const STEPS_BACK_MAX = 20
 const RECENT_IDS_MAX = 1_000
-const DRIFT_SHARE_MAX = 0.01
 const ID_CHARACTERS_MAX = 1_024
 
 const START: OffsetCheckpoint = {
@@ -72,6 +70,7 @@ const START: OffsetCheckpoint = {
   listed: 0,
   repeats: 0,
   rereads: 0,
+  unjoined: 0,
   moved: 0,
   widest: 0,
   tooLarge: 0,
@@ -118,6 +117,10 @@ class OffsetRun {
   #isMeasured = false
   /** The place after the last one of `recent` when that was read. */
   #readTo: number
+  /** Steps back since the listing last led further than before. */
+  #stepsInVain = 0
+  #isUnjoined = false
+  #furthest: number
   /** Pages in a row that brought nothing new. */
   #barren = 0
   #atLeast = 0
@@ -128,6 +131,7 @@ class OffsetRun {
     this.#progress = { ...from }
     this.#seen = new Set(from.recent)
     this.#readTo = from.offset
+    this.#furthest = from.offset
   }
 
   async *pages(): AsyncGenerator<Chunk<OffsetCheckpoint>, PullEnd> {
@@ -156,7 +160,7 @@ class OffsetRun {
         if (next.done !== true) ({ attempt, fetchedAtMs } = next.value)
         const item = next.done === true ? null : this.#itemOf(next.value.element)
         const isFirst = next.done === true ? next.value.count === 0 : this.#position === 0
-        if (overlap > 0 && isFirst && !this.#joins(item)) {
+        if (overlap > 0 && isFirst && !this.#joins(item) && this.#leadsBack(item)) {
           if (!this.#builder.isEmpty) yield this.#chunk(fetchedAtMs)
           progress.offset = start
           return null
@@ -199,6 +203,7 @@ class OffsetRun {
     this.#position = 0
     this.#isMoved = this.#isBack
     this.#isMeasured = false
+    this.#isUnjoined = false
   }
 
   /**
@@ -211,6 +216,15 @@ class OffsetRun {
     this.#isMoved = true
     this.#noteMove(1)
     return first !== null && (this.#seen.has(first.key) || this.#before.includes(first.key))
+  }
+
+  /** False: no step back has helped, and the page is taken as it comes. */
+  #leadsBack(first: Item | null): boolean {
+    // Where nothing comes there is no way on.
+    if (first === null || this.#stepsInVain < STEPS_BACK_MAX) return true
+    if (!this.#isUnjoined) this.#progress.unjoined += 1
+    this.#isUnjoined = true
+    return false
   }
 
   /** How far a row that was read before stands from its place of then. */
@@ -237,9 +251,10 @@ class OffsetRun {
   /** Rows have moved to before this page: it is read again with the page before. */
   #stepBack(): PullEnd | null {
     const progress = this.#progress
-    if (progress.rereads >= STEPS_BACK_MAX) {
-      return this.#end(`the listing moved on after ${STEPS_BACK_MAX} steps back`)
+    if (this.#stepsInVain >= STEPS_BACK_MAX) {
+      return this.#end(`nothing comes any more after ${STEPS_BACK_MAX} steps back`)
     }
+    this.#stepsInVain += 1
     progress.rereads += 1
     this.#isBack = true
     const start = Math.max(0, progress.offset - (this.#listing.pageSize - 1))
@@ -313,13 +328,23 @@ class OffsetRun {
     this.#isBack = false
     this.#atLeast = atLeast
     this.#noteTotal(total)
-    if (count <= overlap) return this.#end(null)
-    const isAtEnd = total !== null && progress.offset >= total
-    const isShort = total === null && this.#listing.shortPageEnds && count < this.#listing.pageSize
-    if (isAtEnd || isShort) return this.#end(null)
-    this.#barren = this.#fresh + hidden > 0 ? 0 : this.#barren + 1
+    this.#noteProgress()
+    const fresh = this.#fresh + hidden
+    // A short page alone proves nothing: the end is where no further row comes.
+    if (count <= overlap || (hidden === 0 && this.#position <= overlap)) return this.#end(null)
+    // A total may be too low: rows that still come in full pages are worth more.
+    const isFull = count >= this.#listing.pageSize && fresh > 0
+    if (total !== null && progress.offset >= total && !isFull) return this.#end(null)
+    this.#barren = fresh > 0 ? 0 : this.#barren + 1
     if (this.#barren > this.#barrenMax()) return this.#end('the vendor gives the same page again')
     return null
+  }
+
+  /** A page that joins and leads further gives all steps back anew. */
+  #noteProgress(): void {
+    if (this.#progress.offset <= this.#furthest) return
+    this.#furthest = this.#progress.offset
+    if (!this.#isUnjoined) this.#stepsInVain = 0
   }
 
   /** Pages in a row that may bring nothing new, since the listing is known to have moved. */
@@ -340,28 +365,7 @@ class OffsetRun {
   }
 
   #end(stopped: string | null): PullEnd {
-    const { listed, tooLarge, totalFirst, totalLast, totalMoved, moved, widest } = this.#progress
-    const declared = totalLast
-    if (stopped !== null) return { verdict: 'PARTIAL', declared, reason: stopped }
-    if (tooLarge > 0) {
-      return { verdict: 'PARTIAL', declared, reason: `${tooLarge} units above the largest size` }
-    }
-    const gap = declared === null ? this.#atLeast - listed : Math.abs(declared - listed)
-    const drifted = totalMoved > 0 || moved > 0 || this.#progress.repeats > 0
-    if (!drifted && gap <= 0) return { verdict: 'COMPLETE', declared, reason: null }
-    const bound = DRIFT_SHARE_MAX * Math.max(totalFirst ?? 0, declared ?? this.#atLeast, listed)
-    // Without overlap nobody knows what slipped past.
-    const isSmall = drifted && widest > 1 && Math.max(totalMoved, moved, gap) < bound
-    return { verdict: isSmall ? 'DRIFTED' : 'PARTIAL', declared, reason: this.#reason(drifted) }
-  }
-
-  #reason(drifted: boolean): string {
-    const { listed, repeats, totalFirst, totalLast, moved } = this.#progress
-    if (!drifted) return `${listed} items listed, ${totalLast ?? this.#atLeast} declared`
-    const declared =
-      totalLast === null ? '' : `declared ${totalFirst} at first, ${totalLast} at last; `
-    const boundaries = moved === 0 ? '' : `; rows moved by ${moved} places`
-    return `${declared}${listed} listed, ${repeats} twice${boundaries}`
+    return offsetEnd(this.#progress, this.#atLeast, this.#listing.pageSize, stopped)
   }
 }
 

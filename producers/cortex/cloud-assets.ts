@@ -66,7 +66,6 @@ export const cloudAssets: ProbedSource<CortexClient, OffsetCheckpoint> = {
       endpoint: ASSETS_PATH,
       pageSize: PAGE_SIZE,
       pagesMax: PAGES_MAX,
-      shortPageEnds: true,
       page: (offset: number) =>
         windowPage(
           client,

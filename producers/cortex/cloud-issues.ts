@@ -10,7 +10,7 @@ import {
 } from '../../runtime/offset-listing.ts'
 import type { CortexClient } from './client.ts'
 import { tryProbe } from './licence.ts'
-import { countOf, memberAt, windowPage } from './window-page.ts'
+import { countOf, declaredOf, memberAt, windowPage } from './window-page.ts'
 import { presentDatasets } from './xql-datasets.ts'
 
 export const ISSUES_PATH = '/public_api/v1/issue/search/'
@@ -64,7 +64,6 @@ export const cloudIssues: ProbedSource<CortexClient, OffsetCheckpoint> = {
       endpoint: ISSUES_PATH,
       pageSize: PAGE_SIZE,
       pagesMax: PAGES_MAX,
-      shortPageEnds: true,
       page: (offset: number) => issuesPage(client, at, offset, context),
       identify,
     }
@@ -94,8 +93,11 @@ async function* issuesPage(
   const data = issuesWindow(offset, offset + PAGE_SIZE)
   const totalAt = ['reply', 'FILTER_COUNT']
   const end = yield* windowPage(client, { path: ISSUES_PATH, data, at, totalAt }, context)
+  const filtered = memberAt(end.beside, totalAt)
+  const all = filtered === undefined ? memberAt(end.beside, ['reply', 'total_count']) : filtered
+  const { total, atLeast } = declaredOf(all)
   // Where it says no more than the page itself, it may be the page's own count.
-  return { ...end, total: end.total !== null && end.total > end.count ? end.total : null }
+  return { ...end, atLeast, total: total !== null && total > end.count ? total : null }
 }
 
 const probeIssues = (client: CortexClient, context: Pick<PullContext, 'signal'>, quiet: boolean) =>

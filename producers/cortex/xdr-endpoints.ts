@@ -47,7 +47,6 @@ export const xdrEndpoints: ProbedSource<CortexClient, OffsetCheckpoint> = {
       endpoint: ENDPOINTS_PATH,
       pageSize: PAGE_SIZE,
       pagesMax: PAGES_MAX,
-      shortPageEnds: true,
       page: (offset: number) =>
         windowPage(
           client,

@@ -78,7 +78,6 @@ export const xdrIncidents: ProbedSource<CortexClient, IncidentsCheckpoint> = {
       endpoint: INCIDENTS_PATH,
       pageSize: PAGE_SIZE,
       pagesMax: PAGES_MAX,
-      shortPageEnds: true,
       page: (offset: number) => incidentsPage(client, offset, told, context),
       joinsUnseen: () => told.namesKnown,
       identify,
@@ -151,7 +150,7 @@ async function* incidentsPage(
 }
 
 /** A page is shorter by the incidents that the key may not see: they have their places in it. */
-function pageEnd({ count, total, beside }: WindowPageEnd, told: Told): OffsetPageEnd {
+function pageEnd({ count, total, beside, ...end }: WindowPageEnd, told: Told): OffsetPageEnd {
   const given = memberAt(beside, ['reply', 'restricted_incident_ids'])
   const ids = new Set((Array.isArray(given) ? given : []).map(String))
   const fresh = ids.difference(told.restricted)
@@ -163,7 +162,7 @@ function pageEnd({ count, total, beside }: WindowPageEnd, told: Told): OffsetPag
     // Some may name all of them with each page: a page still has no more places than asked for.
     count: Math.min(PAGE_SIZE, shown + ids.size),
     hidden: fresh.size,
-    atLeast: (total ?? 0) - restrictedOf(told),
+    atLeast: (total ?? end.atLeast ?? 0) - restrictedOf(told),
   }
 }
 

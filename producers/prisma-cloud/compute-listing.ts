@@ -64,8 +64,6 @@ export const computeSource = (listing: ComputeListing): ComputeSource => ({
         endpoint: endpointOf(client, listing),
         pageSize: client.config.pageSize,
         pagesMax: PAGES_MAX,
-        // The console may cap a page below what is asked for.
-        shortPageEnds: false,
         page: (offset) => listingPage(client, listing, offset, context),
         identify: (item) => identify(item, listing.kindOf),
       },

@@ -12,17 +12,19 @@ import {
   offsetCheckpoint,
   pullByOffset,
 } from '../../runtime/offset-listing.ts'
+import { offsetEnd } from '../../runtime/offset-verdict.ts'
 
 const ROWS = 400
 const PAGE_SIZE = 50
-const REQUESTS_MAX = 200
+const REQUESTS_MAX = 300
 
 type Row = { readonly id?: string; readonly n?: number }
 type Vendor = {
   rows: Row[]
   /** Changes `rows` before the answer to a request, counted from 1. */
   before?: (request: number, rows: readonly Row[]) => readonly Row[]
-  readonly counts?: boolean
+  /** False: it declares no total. A number: it declares this one, whatever there is. */
+  readonly counts?: boolean | number
   readonly pageRowsMax?: number
 }
 
@@ -41,13 +43,13 @@ function listingOf(vendor: Vendor, more: Partial<OffsetListing> = {}) {
     endpoint: '/rows',
     pageSize: PAGE_SIZE,
     pagesMax: 1_000,
-    shortPageEnds: false,
     page: (offset) => {
       asked.push(offset)
       if (asked.length > REQUESTS_MAX) throw new Error(`more than ${REQUESTS_MAX} requests`)
       vendor.rows = [...(vendor.before?.(asked.length, vendor.rows) ?? vendor.rows)]
       const size = Math.min(PAGE_SIZE, vendor.pageRowsMax ?? PAGE_SIZE)
-      const total = vendor.counts === false ? null : vendor.rows.length
+      const counted = vendor.counts === false ? null : vendor.rows.length
+      const total = typeof vendor.counts === 'number' ? vendor.counts : counted
       return pageOf(vendor.rows.slice(offset, offset + size), total)
     },
     identify: ({ id }) =>
@@ -109,14 +111,14 @@ const expectAllOnce = (ids: readonly string[], rows: readonly Row[]): void => {
 
 describe('a listing at rest', () => {
   it.each([
-    ['a total', true],
-    ['no total', false],
-  ])('is COMPLETE with one row more for each page, by %s', async (_, counts) => {
-    const { listing, asked } = listingOf({ rows: named(ROWS), counts }, { shortPageEnds: true })
+    ['a total', true, []],
+    ['no total, with one request more,', false, [399]],
+  ])('is COMPLETE with one row more for each page, by %s', async (_, counts, more) => {
+    const { listing, asked } = listingOf({ rows: named(ROWS), counts })
     const { ids, end } = await read(listing)
     expect(ids).toEqual(idsOf(named(ROWS)))
     expect(end).toMatchObject({ verdict: 'COMPLETE', reason: null })
-    expect(asked).toEqual([0, 49, 98, 147, 196, 245, 294, 343, 392])
+    expect(asked).toEqual([0, 49, 98, 147, 196, 245, 294, 343, 392, ...more])
   })
 
   it.each([0, 1, 2, 49, 50, 51, 99, 100])('of %i rows is COMPLETE', async (count) => {
@@ -134,6 +136,39 @@ describe('a listing at rest', () => {
     const { ids, end } = await read(listing)
     expect(ids).toEqual(idsOf(named(20)))
     expect(end?.verdict).toBe('COMPLETE')
+  })
+
+  it('is read on after a page that is short, where no total tells', async () => {
+    const vendor: Vendor = { rows: named(ROWS), counts: false }
+    const { listing } = listingOf(vendor)
+    const page: OffsetListing['page'] = (offset) =>
+      offset === PAGE_SIZE - 1
+        ? pageOf(vendor.rows.slice(offset, offset + PAGE_SIZE - 1), null)
+        : listing.page(offset)
+    const { ids, end } = await read({ ...listing, page })
+    expect(ids).toEqual(idsOf(named(ROWS)))
+    expect(end).toMatchObject({ verdict: 'COMPLETE', reason: null })
+  })
+
+  it('is read to its end where the total is too low, and is PARTIAL', async () => {
+    const { listing } = listingOf({ rows: named(ROWS), counts: 120 })
+    const { ids, end } = await read(listing)
+    expect(ids).toEqual(idsOf(named(ROWS)))
+    expect(end).toMatchObject({ verdict: 'PARTIAL', reason: '400 items listed, 120 declared' })
+  })
+
+  it.each([
+    ['COMPLETE', 390],
+    ['PARTIAL', 401],
+  ])('is %s where it has at least %i rows, and more are not counted', async (verdict, atLeast) => {
+    const vendor: Vendor = { rows: named(ROWS), counts: false }
+    const { listing } = listingOf(vendor)
+    const page: OffsetListing['page'] = async function* (offset) {
+      return { ...(yield* listing.page(offset)), atLeast }
+    }
+    const { ids, end } = await read({ ...listing, page })
+    expect(ids).toEqual(idsOf(named(ROWS)))
+    expect(end).toMatchObject({ verdict, declared: null })
   })
 
   it('rejects what has no id once, also at the end of a page', async () => {
@@ -213,12 +248,61 @@ describe('a listing that moves', () => {
     }
   })
 
+  it('is DRIFTED, and whole, however often rows went, as long as they are few', async () => {
+    let gone = 0
+    const before = (request: number, rows: readonly Row[]) => {
+      if (request % 4 > 0 || gone === 30) return rows
+      gone += 1
+      return rows.slice(1)
+    }
+    for (const counts of [true, false]) {
+      gone = 0
+      const vendor: Vendor = { rows: named(5_000), counts, before }
+      const { ids, end } = await read(listingOf(vendor).listing)
+      expectAllOnce(ids, vendor.rows)
+      expect([gone, end?.verdict]).toEqual([30, 'DRIFTED'])
+    }
+  })
+
+  it('ends where no step back brings a row any more', async () => {
+    const before = (request: number, rows: readonly Row[]) => (request > 30 ? [] : rows)
+    const vendor = { rows: named(5_000), before, counts: false }
+    const { end } = await read(listingOf(vendor).listing)
+    expect(end).toMatchObject({
+      verdict: 'PARTIAL',
+      reason: 'nothing comes any more after 20 steps back',
+    })
+  })
+
   it('does not reject the same row again when it steps back', async () => {
     const rows: Row[] = named(ROWS)
     rows[90] = { n: 1 }
     const vendor = { rows, ...gone(3, 4) }
     const { chunks } = await read(listingOf(vendor).listing)
     expect(chunks.flatMap(({ rejected }) => rejected)).toHaveLength(1)
+  })
+})
+
+describe('the verdict on a listing that moved', () => {
+  const counts = {
+    listed: 100_000,
+    repeats: 0,
+    tooLarge: 0,
+    totalFirst: null,
+    totalLast: null,
+    totalMoved: 0,
+    moved: 50,
+    widest: 50,
+    unjoined: 0,
+  }
+
+  it('takes all pages of the steps back for unknown where none of them joined', () => {
+    expect(offsetEnd(counts, 0, PAGE_SIZE, null).verdict).toBe('DRIFTED')
+    expect(offsetEnd({ ...counts, unjoined: 1 }, 0, PAGE_SIZE, null)).toMatchObject({
+      verdict: 'PARTIAL',
+      reason: expect.stringContaining('1 pages joined nothing'),
+    })
+    expect(offsetEnd({ ...counts, unjoined: 1 }, 200_000, PAGE_SIZE, null).verdict).toBe('PARTIAL')
   })
 })
 

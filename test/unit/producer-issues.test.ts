@@ -137,6 +137,39 @@ describe('an issue', () => {
     expect(end).toEqual({ verdict: 'COMPLETE', declared: null, reason: null })
   })
 
+  it('is not missed after a page one row short, whatever counts are told', async () => {
+    const items = Array.from({ length: 350 }, (_, n) => issue(n, [`a-${n}`]))
+    for (const total_count of [undefined, 350]) {
+      const { url } = await serve((call, response) => {
+        const { search_from, search_to } = dataOf(call)
+        const to = Number(search_to) - (search_from === 99 ? 1 : 0)
+        const issues = items.slice(Number(search_from), to)
+        const result_count = issues.length
+        return reply(response, 200, { reply: { issues, result_count, total_count } })
+      })
+      const { client } = connectCortex({ url, ...KEY }, {}, QUICK)
+      const { units, end } = await pullAll(cloudIssues, client)
+      expect(units).toHaveLength(350)
+      const declared = total_count ?? null
+      expect(end).toEqual({ verdict: 'COMPLETE', declared, reason: null })
+    }
+  })
+
+  it('that is counted by the specification and never comes makes the run PARTIAL', async () => {
+    const items = Array.from({ length: 120 }, (_, n) => issue(n, [`a-${n}`]))
+    const { url } = await serve((call, response) => {
+      const { search_from, search_to } = dataOf(call)
+      const issues = items.slice(Number(search_from), Number(search_to))
+      return reply(response, 200, { reply: { issues, total_count: 1_500 } })
+    })
+    const { client } = connectCortex({ url, ...KEY }, {}, QUICK)
+    expect((await pullAll(cloudIssues, client)).end).toEqual({
+      verdict: 'PARTIAL',
+      declared: 1_500,
+      reason: '120 items listed, 1500 declared',
+    })
+  })
+
   it('listing that vanishes in the middle is drift, and nothing is missed', async () => {
     const items = Array.from({ length: 600 }, (_, n) => issue(n, [`a-${n}`]))
     let calls = 0
@@ -163,9 +196,10 @@ describe('an incident', () => {
   })
   const answering = async (items: readonly unknown[], extra: (id: unknown) => Json | null) => {
     const { url, received } = await serve((call, response) => {
-      const { incident_id } = dataOf(call)
+      const { incident_id, search_from } = dataOf(call)
       if (!call.url.includes('extra_data')) {
-        return reply(response, 200, { reply: { total_count: 1, incidents: items } })
+        const incidents = items.slice(Number(search_from))
+        return reply(response, 200, { reply: { total_count: 1, incidents } })
       }
       const found = extra(incident_id)
       const gone = { err_code: 404, err_msg: 'not found', err_extra: null }
@@ -258,7 +292,8 @@ describe('an incident', () => {
       verdict: 'PARTIAL',
       reason: `${hidden.length} incidents are restricted: the key's role does not see them`,
     })
-    expect(received).toHaveLength(4)
+    // The last one shows that no more comes.
+    expect(received).toHaveLength(5)
     const { checkpoint } = chunks[0] ?? {}
     const rest = await pullAll(xdrIncidents, client, xdrIncidents.checkpoint.parse(checkpoint))
     const all = new Set([...idsOf(chunks[0]?.units ?? []), ...idsOf(rest.units)])
@@ -284,7 +319,7 @@ describe('an incident', () => {
     expect(await pullOf(260)).toEqual({
       verdict: 'PARTIAL',
       declared: null,
-      reason: '250 items listed, 260 declared',
+      reason: '250 items listed, at least 260 declared',
     })
     for (const total of [250, 1, 0, null, '17']) expect(await pullOf(total)).toMatchObject(WHOLE)
   })

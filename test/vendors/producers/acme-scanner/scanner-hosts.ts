@@ -28,7 +28,6 @@ export const scannerHosts: ProbedSource<AcmeScannerClient, OffsetCheckpoint> = {
       endpoint: HOSTS_PATH,
       pageSize: config.pageSize,
       pagesMax: PAGES_MAX,
-      shortPageEnds: true,
       async *page(offset) {
         const { beside, count } = yield* pageElements(http, {
           method: 'GET',
