@@ -3,7 +3,7 @@ import { streamKey } from '../contracts/envelope.ts'
 import { PipelineError } from '../contracts/errors.ts'
 import { topicName } from '../contracts/topics.ts'
 import { accessOf, definitionOf, settingsOf } from '../producers/definitions.ts'
-import { CONNECTORS } from '../producers/sources.ts'
+import { connectorOf } from '../producers/sources.ts'
 import { type RunCheckpoint, loadCheckpoints } from '../runtime/checkpoint.ts'
 import { kafkaSettings } from '../runtime/config.ts'
 import type { ConnectionConfig } from '../runtime/connection-config.ts'
@@ -50,7 +50,7 @@ export async function applyConnections(args: readonly string[]): Promise<number>
   const config = loadConfig(parse(args, CONFIG).values.config)
   const access = openAccess(config)
   try {
-    const wanted = config.connections.map(definitionOf)
+    const wanted = config.connections.map((connection) => definitionOf(connection))
     let written: string[] = []
     let others: string[] = []
     await changeConnections(access, async (known) => {
@@ -163,7 +163,7 @@ function linesOf(
   const polled = owner === null ? 'nobody polls' : `polled by ${owner}`
   const state = paused ? 'paused' : `active, ${polled}`
   const { streams } = config
-  const all = CONNECTORS[vendor].sources.map(({ stream }) => stream)
+  const all = connectorOf(vendor).sources.map(({ stream }) => stream)
   const enabled = all.filter((stream) => streams?.[stream]?.enabled !== false)
   return [
     `${name}  ${vendor}  ${host}  ${state}`,

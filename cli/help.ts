@@ -66,7 +66,7 @@ applied. Any number of instances of each share the work.
 `,
   check: `exposure check [NAME ...] [--config FILE]
 
-Per connection: logs in or validates the key, then asks for one row of every stream it will read.
+Per connection: logs in or validates the key, then asks one row of every endpoint it will read.
 Each answer is in the words of the vendors' users, with the next step.
 Exit code 0: all connections work; 3: one does not.
 `,

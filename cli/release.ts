@@ -4,7 +4,7 @@ import { type Order, encodeOrder, runIdOf } from '../contracts/envelope.ts'
 import { PipelineError } from '../contracts/errors.ts'
 import type { OutRecord } from '../contracts/processing.ts'
 import type { Run } from '../contracts/run.ts'
-import { RAW_PARTITIONS, RAW_TOPIC, VENDORS, topicName } from '../contracts/topics.ts'
+import { RAW_PARTITIONS, rawTopic, VENDORS } from '../contracts/topics.ts'
 import { releasedRecord } from '../runtime/checkpoint.ts'
 import { createKafka } from '../runtime/kafka/client.ts'
 import { openSession } from '../runtime/kafka/session.ts'
@@ -101,7 +101,7 @@ function orderOf(run: Run, nowMs: number): Order {
 /** All of it or nothing: the order to every raw partition, and the producer's new measure. */
 async function write({ settings }: RunsLog, run: Run, order: Order): Promise<void> {
   const { prefix } = settings
-  const topic = topicName(prefix, RAW_TOPIC[order.vendor])
+  const topic = prefix + rawTopic(order.vendor).name
   const record = encodeOrder(order)
   const orders: OutRecord[] = Array.from({ length: RAW_PARTITIONS }, (_, partition) => ({
     topic,

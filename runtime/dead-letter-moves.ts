@@ -1,7 +1,7 @@
 // Moves dead letters: back to where they came from, to quarantine, or out of sight. Each once.
 import { controlOf, runIdOf } from '../contracts/envelope.ts'
 import type { OutRecord } from '../contracts/processing.ts'
-import { RAW_TOPIC, TOPICS, VENDORS, topicName } from '../contracts/topics.ts'
+import { rawTopic, VENDORS, topicName } from '../contracts/topics.ts'
 import { randomInt } from 'node:crypto'
 import { withHeaders, withoutOurs } from './dead-letter.ts'
 import {
@@ -238,7 +238,7 @@ function refusal(
   if (topicPartition < 0) {
     return 'it never was on a topic: the next run of its stream reads it from the vendor again'
   }
-  const raw = VENDORS.map((vendor) => TOPICS[RAW_TOPIC[vendor]])
+  const raw = VENDORS.map(rawTopic)
   const origin = raw.find(({ name }) => prefix + name === topic)
   if (origin === undefined) {
     const outOfOrder = `on ${bareTopic(prefix, topic)} it would be out of order`

@@ -1,6 +1,7 @@
 // The control server: truth, faults, evolution and counts over HTTP, for other processes.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { z } from 'zod'
+import { VENDORS } from '../contracts/topics.ts'
 import { type Answer, deliver, json } from './delivery.ts'
 import type { Fault, FaultControl } from './faults.ts'
 import type { History } from './history.ts'
@@ -19,7 +20,7 @@ export type ControlActions = {
 
 const evolveBody = z.object({ steps: z.int().min(1).optional() })
 const provokeBody = z.strictObject({
-  vendor: z.enum(['prisma-cloud', 'cortex']),
+  vendor: z.enum(VENDORS),
   provoke: z.enum(Object.keys(PROVOKE.cortex) as [Provoked, ...Provoked[]]),
 })
 

@@ -1,8 +1,9 @@
 // Faults to set on any endpoint, so that every row of the troubleshooting tables can be shown.
 import { z } from 'zod'
+import { VENDOR_ID, type VendorId } from '../contracts/topics.ts'
 
 const common = {
-  vendor: z.enum(['prisma-cloud', 'cortex']),
+  vendor: z.string().regex(VENDOR_ID),
   /** A tenant's name; absent: every tenant of the vendor. */
   tenant: z.string().min(1).optional(),
   /** Matched against the name (`compute.hosts`) and the path; `*` stands for anything. */
@@ -124,7 +125,7 @@ const OF_LISTINGS: ReadonlySet<FaultKind> = new Set<FaultKind>([
 const FAULTS_MAX = 1_000
 
 export type Target = {
-  readonly vendor: 'prisma-cloud' | 'cortex'
+  readonly vendor: VendorId
   readonly tenant: string
   readonly endpoint: string
   readonly path: string

@@ -2,7 +2,8 @@
 // asked for their CVEs one by one.
 import { z } from 'zod'
 import { PipelineError } from '../../contracts/errors.ts'
-import type { PullContext, PullEnd, Source } from '../../contracts/ports.ts'
+import type { PullContext, PullEnd } from '../../contracts/ports.ts'
+import type { ProbedSource } from '../../runtime/connector.ts'
 import type { PageElement } from '../../runtime/http-elements.ts'
 import { Tries } from '../../runtime/http-retry.ts'
 import {
@@ -14,9 +15,11 @@ import {
 } from '../../runtime/offset-listing.ts'
 import { hasIssues } from './cloud-issues.ts'
 import type { CortexClient } from './client.ts'
-import { countOf, memberAt, windowPage } from './window-page.ts'
+import { type Probe, tryProbe } from './licence.ts'
+import { type WindowPageEnd, countOf, firstAt, memberAt, windowPage } from './window-page.ts'
 
 export const INCIDENTS_PATH = '/public_api/v1/incidents/get_incidents/'
+const INCIDENTS_AT = ['reply', 'incidents'] as const
 const EXTRA_PATH = '/public_api/v1/incidents/get_incident_extra_data/'
 const PAGE_SIZE = 100
 const PAGES_MAX = 10_000
@@ -40,9 +43,10 @@ export const incidentsWindow = (from: number, to: number): Readonly<Record<strin
 
 /**
  * One unit per incident and host, `{"incident":<element>,"extra":<answer or null>}`.
- * `total_count` need not match the rows, so that only a short page ends the listing.
+ * `total_count` need not match the rows, so that only a short page ends the listing; yet where it
+ * says more than was listed, something is missing.
  */
-export const xdrIncidents: Source<CortexClient, IncidentsCheckpoint> = {
+export const xdrIncidents: ProbedSource<CortexClient, IncidentsCheckpoint> = {
   vendor: 'cortex',
   product: 'cortex-xdr',
   stream: 'xdr.incidents',
@@ -51,36 +55,64 @@ export const xdrIncidents: Source<CortexClient, IncidentsCheckpoint> = {
   checkpoint: incidentsCheckpoint,
   fallback: true,
   async available(client, context) {
-    if (!(await hasIssues(client, context))) return null
-    const message = 'incidents are read only where the tenant has no issues'
-    const remediation = 'Nothing to do: this tenant has the newer findings and issues.'
-    return new PipelineError('NOT_LICENSED', 'FETCH', message, { remediation })
+    return (await hasIssues(client, context)) ? notNeeded() : null
+  },
+  probe: async (client, ask) => {
+    const tried = (probe: Probe) => tryProbe(client, 'xdr.incidents', [], probe)
+    const listed = await ask(null, async () => {
+      if (await hasIssues(client, new AbortController())) throw notNeeded()
+      return tried({ path: INCIDENTS_PATH, data: incidentsWindow(0, 1) })
+    })
+    const id = textOf(memberAt(firstAt(listed, INCIDENTS_AT), ['incident_id']))
+    if (id === null) return
+    await ask('details', () => tried({ path: EXTRA_PATH, data: extraData(id) }))
   },
   async *pull(client, from, context) {
-    const restricted: Restricted = { before: from?.restricted ?? 0, ids: new Set() }
+    const told: Told = {
+      restrictedBefore: from?.restricted ?? 0,
+      restricted: new Set(),
+      namesKnown: false,
+      detailed: new Set(),
+    }
     const listing = {
       endpoint: INCIDENTS_PATH,
       pageSize: PAGE_SIZE,
       pagesMax: PAGES_MAX,
-      shortPageEnds: true,
-      page: (offset: number) => incidentsPage(client, offset, restricted, context),
+      page: (offset: number) => incidentsPage(client, offset, told, context),
+      joinsUnseen: () => told.namesKnown,
       identify,
     }
     const chunks = pullByOffset(listing, from, context)
     for (;;) {
       const next = await chunks.next()
-      if (next.done === true) return endOf(next.value, countOfRestricted(restricted))
+      if (next.done === true) return endOf(next.value, restrictedOf(told))
       const { checkpoint } = next.value
       yield {
         ...next.value,
-        checkpoint: checkpoint && { ...checkpoint, restricted: countOfRestricted(restricted) },
+        checkpoint: checkpoint && { ...checkpoint, restricted: restrictedOf(told) },
       }
     }
   },
 }
 
-type Restricted = { readonly before: number; readonly ids: Set<string> }
-const countOfRestricted = ({ before, ids }: Restricted): number => Math.max(before, ids.size)
+function notNeeded(): PipelineError {
+  const message = 'incidents are read only where the tenant has no issues'
+  const remediation = 'Nothing to do: this tenant has the newer findings and issues.'
+  return new PipelineError('NOT_LICENSED', 'FETCH', message, { remediation })
+}
+
+/** What the pages of a run have told beside their rows. */
+type Told = {
+  readonly restrictedBefore: number
+  /** Ids of incidents that the key may not see. */
+  readonly restricted: Set<string>
+  /** The page at hand names one of them that a page before has named. */
+  namesKnown: boolean
+  /** Units whose details were asked for and taken. */
+  readonly detailed: Set<string>
+}
+const restrictedOf = ({ restrictedBefore, restricted }: Told): number =>
+  Math.max(restrictedBefore, restricted.size)
 
 /** What the key may not see is missing, and must not look like gone. */
 function endOf(end: PullEnd, restricted: number): PullEnd {
@@ -93,25 +125,23 @@ function endOf(end: PullEnd, restricted: number): PullEnd {
 async function* incidentsPage(
   client: CortexClient,
   offset: number,
-  restricted: Restricted,
+  told: Told,
   context: PullContext,
 ): AsyncGenerator<PageElement, OffsetPageEnd> {
   const request = {
     path: INCIDENTS_PATH,
     data: incidentsWindow(offset, offset + PAGE_SIZE),
-    at: ['reply', 'incidents'],
-    totalAt: [],
+    at: INCIDENTS_AT,
+    totalAt: ['reply', 'total_count'],
   }
   let elements: PageElement[] = []
   const page = windowPage(client, request, context)
   for (;;) {
     const next = await page.next()
     if (next.done === true) {
-      const ids = memberAt(next.value.beside, ['reply', 'restricted_incident_ids'])
-      // Whether each page names all of them or its own is not known: told apart by id.
-      for (const id of Array.isArray(ids) ? ids : []) restricted.ids.add(String(id))
-      yield* detailed(client, elements, context)
-      return { total: null, count: next.value.count }
+      const end = pageEnd(next.value, told)
+      yield* detailed(client, elements, told.detailed, context)
+      return end
     }
     // A page that broke comes once more, from its start.
     if (next.value.attempt !== elements[0]?.attempt) elements = []
@@ -119,31 +149,70 @@ async function* incidentsPage(
   }
 }
 
+/** A page is shorter by the incidents that the key may not see: they have their places in it. */
+function pageEnd({ count, total, beside, ...end }: WindowPageEnd, told: Told): OffsetPageEnd {
+  const given = memberAt(beside, ['reply', 'restricted_incident_ids'])
+  const ids = new Set((Array.isArray(given) ? given : []).map(String))
+  const fresh = ids.difference(told.restricted)
+  told.namesKnown = fresh.size < ids.size
+  for (const id of fresh) told.restricted.add(id)
+  const shown = Math.max(count, countOf(memberAt(beside, ['reply', 'result_count'])) ?? 0)
+  return {
+    total: null,
+    // Some may name all of them with each page: a page still has no more places than asked for.
+    count: Math.min(PAGE_SIZE, shown + ids.size),
+    hidden: fresh.size,
+    atLeast: (total ?? end.atLeast ?? 0) - restrictedOf(told),
+  }
+}
+
+/** Those taken already are given as they are: nothing more is taken of them. */
 async function* detailed(
   client: CortexClient,
   elements: readonly PageElement[],
+  taken: Set<string>,
   context: PullContext,
 ): AsyncGenerator<PageElement, void> {
   const { concurrency } = client.config
   for (let from = 0; from < elements.length; from += concurrency) {
     const group = elements.slice(from, from + concurrency)
-    yield* await Promise.all(group.map((element) => withExtra(client, element, context)))
+    const whole = await Promise.all(group.map((page) => withExtra(client, page, taken, context)))
+    for (const { page, asked } of whole) {
+      yield page
+      if (asked !== null) taken.add(asked)
+    }
   }
+}
+
+type WithExtra = {
+  readonly page: PageElement
+  /** The unit for which details were asked; null where none are. */
+  readonly asked: string | null
 }
 
 async function withExtra(
   client: CortexClient,
   page: PageElement,
+  taken: ReadonlySet<string>,
   context: PullContext,
-): Promise<PageElement> {
+): Promise<WithExtra> {
   const { bytes, value } = page.element
-  if (bytes === null || !isObject(value)) return page
+  if (bytes === null || !isObject(value)) return { page, asked: null }
   const id = textOf(value['incident_id'])
-  const extra = id !== null && isOfAttackSurface(value) ? await extraOf(client, id, context) : null
+  const unit = id !== null && isOfAttackSurface(value) ? unitOf(value) : null
+  const isWanted = unit !== null && !taken.has(unit)
+  const extra = id !== null && isWanted ? await extraOf(client, id, context) : null
   const body = Buffer.concat([BEFORE, bytes, BETWEEN, extra ?? NOTHING, AFTER])
   const element = { bytes: body, sizeBytes: body.length, head: page.element.head, value }
-  return { ...page, element }
+  return { page: { ...page, element }, asked: unit }
 }
+
+/** What the listing knows an incident by; null for one that is rejected. */
+function unitOf(item: Readonly<Record<string, unknown>>): string | null {
+  const ids = identify(item)
+  return typeof ids === 'string' ? null : (ids[0]?.unit ?? null)
+}
+
 const BEFORE = Buffer.from('{"incident":')
 const BETWEEN = Buffer.from(',"extra":')
 const NOTHING = Buffer.from('null')
@@ -154,14 +223,15 @@ const isOfAttackSurface = ({ incident_sources }: Readonly<Record<string, unknown
     /\basm\b|attack surface|xpanse/i.test(String(source)),
   )
 
+const extraData = (incident_id: string) => ({ incident_id, alerts_limit: ALERTS_MAX })
+
 /** The very bytes of the answer. Null where the vendor has no details of this incident. */
 async function extraOf(
   client: CortexClient,
   incidentId: string,
   { signal }: PullContext,
 ): Promise<Buffer | null> {
-  const data = { incident_id: incidentId, alerts_limit: ALERTS_MAX }
-  const options = { body: { request_data: data }, signal }
+  const options = { body: { request_data: extraData(incidentId) }, signal }
   const tries = new Tries()
   for (;;) {
     try {

@@ -1,35 +1,36 @@
 // Stream xpanse.services: services seen from the internet, with the details that name their CVEs.
 import { PipelineError } from '../../contracts/errors.ts'
-import type { PullContext, Source, Unit } from '../../contracts/ports.ts'
+import type { PullContext, Unit } from '../../contracts/ports.ts'
 import { UNIT_BYTES_MAX } from '../../contracts/topics.ts'
+import type { ProbedSource } from '../../runtime/connector.ts'
 import { missingList, pageElements } from '../../runtime/http-elements.ts'
 import { cutObject } from '../../runtime/json-elements.ts'
 import { type ItemIds, isObject } from '../../runtime/offset-listing.ts'
 import type { CortexClient } from './client.ts'
-import { type Probe, XPANSE_LICENCES, availability } from './licence.ts'
+import { type Probe, XPANSE_LICENCES, availability, tryProbe } from './licence.ts'
 import {
   type CompletedUnit,
   type TokenCheckpoint,
   pullByToken,
   tokenCheckpoint,
 } from './token-listing.ts'
-import { memberAt } from './window-page.ts'
+import { firstAt, memberAt } from './window-page.ts'
 
 const LIST_PATH = '/public_api/v1/assets/get_external_services/'
 const DETAILS_PATH = '/public_api/v1/assets/get_external_service/'
+const SERVICES_AT = ['reply', 'external_services'] as const
 const DETAILS_AT = ['reply', 'details'] as const
 /** Ids in one request for details, as the vendor allows. */
 const DETAILS_IDS_MAX = 20
 const EVERYTHING = { filters: [] } as const
 
-export const xpanseServicesProbe: Probe = {
-  step: 'read Xpanse services',
+const xpanseServicesProbe: Probe = {
   path: LIST_PATH,
   data: { ...EVERYTHING, search_from: 0, search_to: 1 },
 }
 
 /** A unit is `{"service":…,"details":…}`, both as received; `details` null if there are none. */
-export const xpanseServices: Source<CortexClient, TokenCheckpoint> = {
+export const xpanseServices: ProbedSource<CortexClient, TokenCheckpoint> = {
   vendor: 'cortex',
   product: 'cortex-xpanse',
   stream: 'xpanse.services',
@@ -37,11 +38,18 @@ export const xpanseServices: Source<CortexClient, TokenCheckpoint> = {
   entities: 'both',
   checkpoint: tokenCheckpoint,
   available: availability('xpanse.services', XPANSE_LICENCES, xpanseServicesProbe),
+  probe: async (client, ask) => {
+    const tried = (probe: Probe) => tryProbe(client, 'xpanse.services', XPANSE_LICENCES, probe)
+    const listed = await ask(null, () => tried(xpanseServicesProbe))
+    const id = memberAt(firstAt(listed, SERVICES_AT), ['service_id'])
+    if (typeof id !== 'string') return
+    await ask('details', () => tried({ path: DETAILS_PATH, data: { service_id_list: [id] } }))
+  },
   async *pull(client, from, context) {
     const details = new Details(client, context)
     const listing = {
       path: LIST_PATH,
-      at: ['reply', 'external_services'],
+      at: SERVICES_AT,
       request: EVERYTHING,
       identify,
       complete: (units: readonly Unit[]) => details.addedTo(units),

@@ -10,7 +10,7 @@ import type { CortexClient } from './client.ts'
 import { isMissingDataset, isQuotaSpent } from './errors.ts'
 import { countOf, memberAt } from './window-page.ts'
 
-export const QUOTA_PATH = '/public_api/v1/xql/get_quota/'
+const QUOTA_PATH = '/public_api/v1/xql/get_quota/'
 const START_PATH = '/public_api/v1/xql/start_xql_query/'
 export const RESULTS_PATH = '/public_api/v1/xql/get_query_results/'
 export const STREAM_PATH = '/public_api/v1/xql/get_query_results_stream/'

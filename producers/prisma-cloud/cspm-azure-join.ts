@@ -11,6 +11,8 @@ import { type Read, pullTokens } from './cspm-token-listing.ts'
 export const AZURE_VMS = 'azure-vm-list'
 const NICS = 'azure-network-nic-list'
 const PUBLIC_IPS = 'azure-network-public-ip-address-list'
+/** The searches whose resources are read beside the machines. */
+export const AZURE_JOINED: readonly string[] = [NICS, PUBLIC_IPS]
 /** Interfaces and addresses held in memory together; what exceeds it is left out and told. */
 export const JOIN_BYTES_MAX = 256 * 1024 * 1024
 const PAGES_MAX = 10_000
@@ -30,7 +32,7 @@ export async function readAzureJoin(
 ): Promise<AzureJoin> {
   const index = new JoinIndex()
   const problems: string[] = []
-  for (const apiName of [NICS, PUBLIC_IPS]) {
+  for (const apiName of AZURE_JOINED) {
     const problem = await readAll(client, apiName, context, (element) =>
       index.add(apiName, element),
     )

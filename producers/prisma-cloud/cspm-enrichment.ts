@@ -1,6 +1,6 @@
 // Details of single assets beside their row of the inventory: one request each, within a budget.
 import { z } from 'zod'
-import { PipelineError } from '../../contracts/errors.ts'
+import { type Failure, PipelineError } from '../../contracts/errors.ts'
 import type { PullContext } from '../../contracts/ports.ts'
 import type { PageElement, PageEnd } from '../../runtime/http-elements.ts'
 import { Tries } from '../../runtime/http-retry.ts'
@@ -8,9 +8,12 @@ import type { JsonElement } from '../../runtime/json-elements.ts'
 import type { PrismaCloudClient } from './client.ts'
 import { itemOf } from './cspm-config-page.ts'
 
-const ASSET_PATH = '/uai/v1/asset'
+export const ASSET_PATH = '/uai/v1/asset'
 /** Of one answer; it may hold the whole configuration of the resource. */
 const DETAILS_BYTES_MAX = 4 * 1024 * 1024
+
+/** The body that asks for the details of one asset. */
+export const assetQuery = (assetId: string) => ({ assetId, type: 'asset' })
 
 /** What is not there, or may not be read, comes with status 200 and `errors`. */
 const answer = z.looseObject({
@@ -20,6 +23,7 @@ const answer = z.looseObject({
 export class Enrichment {
   readonly #client: PrismaCloudClient
   readonly #context: PullContext
+  #hasTold = false
   /** Assets for which details may still be asked in this run. */
   budgetLeft: number
 
@@ -73,14 +77,17 @@ export class Enrichment {
   async #details(assetId: string): Promise<Buffer | null> {
     const { cspm } = this.#client
     const { signal } = this.#context
-    const options = { body: { assetId, type: 'asset' }, signal }
+    const options = { body: assetQuery(assetId), signal }
     const tries = new Tries()
     for (;;) {
       try {
         const { body } = await cspm.stream('POST', ASSET_PATH, options)
         return detailsOf(await whole(body))
       } catch (error) {
-        if (isForbidden(error)) return this.#giveUp(error)
+        if (error instanceof PipelineError) {
+          if (error.failure === 'ACCESS_FORBIDDEN') return this.#giveUp(error)
+          if (REFUSALS.has(error.failure)) return this.#leaveOut(error)
+        }
         await cspm.recover(error, tries, options)
       }
     }
@@ -92,11 +99,18 @@ export class Enrichment {
     this.#context.report(error)
     return null
   }
+
+  /** The others may have details. What is no plain 404 is told once, as it may meet them all. */
+  #leaveOut(error: PipelineError): null {
+    const isGone = error.details.http?.status === 404
+    if (!isGone && !this.#hasTold) this.#context.report(error)
+    this.#hasTold ||= !isGone
+    return null
+  }
 }
 
-const isForbidden = (error: unknown): error is PipelineError =>
-  error instanceof PipelineError &&
-  ['ACCESS_FORBIDDEN', 'NOT_FOUND', 'BAD_REQUEST'].includes(error.failure)
+/** Answers that concern the one asset. */
+const REFUSALS: ReadonlySet<Failure> = new Set<Failure>(['NOT_FOUND', 'BAD_REQUEST'])
 
 async function whole(body: AsyncIterable<Buffer>): Promise<Buffer | null> {
   const pieces: Buffer[] = []

@@ -1,6 +1,6 @@
 // How far a seed has come: runs by their checkpoints, groups by their lag, moments of quiet.
 import { setTimeout as pause } from 'node:timers/promises'
-import { RAW_TOPIC, type TopicName, VENDORS, topicName } from '../../contracts/topics.ts'
+import { rawTopic, type TopicName, VENDORS, topicName } from '../../contracts/topics.ts'
 import { AVRO_TOPICS } from '../../runtime/codecs.ts'
 import type { RunCheckpoint } from '../../runtime/checkpoint.ts'
 import { sinkGroup } from '../../runtime/run-sink.ts'
@@ -123,7 +123,7 @@ export async function drained(arena: Arena, timeoutMs: number = LAG_TIMEOUT_MS):
     for (const vendor of VENDORS) {
       open.push(
         ...(await lagging(admin, transformerGroup(prefix, vendor), [
-          topicName(prefix, RAW_TOPIC[vendor]),
+          prefix + rawTopic(vendor).name,
         ])),
       )
     }

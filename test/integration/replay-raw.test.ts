@@ -14,7 +14,7 @@ import {
 import type { Finding } from '../../contracts/finding.ts'
 import type { Transformer } from '../../contracts/ports.ts'
 import type { KafkaRecord, OutRecord } from '../../contracts/processing.ts'
-import { RAW_PARTITIONS, STATE_TOPIC, topicName } from '../../contracts/topics.ts'
+import { RAW_PARTITIONS, stateTopic, topicName } from '../../contracts/topics.ts'
 import { kafkaSettings, registrySettings } from '../../runtime/config.ts'
 import { deadLetter } from '../../runtime/dead-letter.ts'
 import { openAdmin } from '../../runtime/kafka/admin.ts'
@@ -193,7 +193,7 @@ async function liveState({ pipeline }: Opened): Promise<string[]> {
   const hashes: string[] = []
   for (let partition = 0; partition < RAW_PARTITIONS; partition++) {
     const store = new LifecycleStore()
-    const topic = topicName(pipeline.prefix, STATE_TOPIC['prisma-cloud'])
+    const topic = pipeline.prefix + stateTopic('prisma-cloud').name
     await pipeline.reader.readToEnd(topic, partition, ({ key, value }) => store.load(key, value))
     hashes.push(...openHashes(store.entities))
   }

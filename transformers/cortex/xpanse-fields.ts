@@ -64,6 +64,14 @@ export function criticalityOf(value: unknown): Criticality | null {
   return { level: severity, score: withoutFloatNoise(score), raw: String(score) }
 }
 
+/** True where at least one lists the CVEs, and none lists any. Null is no list. */
+export function saysNone(
+  records: readonly { readonly externally_inferred_cves: unknown }[],
+): boolean {
+  const counts = records.map((record) => countedOf(record.externally_inferred_cves))
+  return counts.includes(0) && counts.every((count) => count === 0 || count === null)
+}
+
 /** How many there are; null where the list is missing. */
 export const countedOf = (value: unknown): number | null =>
   Array.isArray(value) ? value.length : null

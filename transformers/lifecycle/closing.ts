@@ -101,7 +101,7 @@ function apply(draft: Draft, work: Work, item: Item, walking: Walking): void {
     }
     case 'rewrite': {
       const unit = store.units.get(item.key)
-      if (unit !== undefined) draft.putUnit(item.key, withoutMark(unit))
+      if (unit !== undefined) draft.putUnit(item.key, { ...unit, marked: undefined })
       return
     }
     case 'purge': {
@@ -113,8 +113,6 @@ function apply(draft: Draft, work: Work, item: Item, walking: Walking): void {
       draft.forgetUnit(item.key)
   }
 }
-
-const withoutMark = ({ marked: _, ...unit }: UnitState): UnitState => unit
 
 /** True when the entity is closed by it, and not only one contributor poorer. */
 function close(work: Work, id: string, walking: Walking): boolean {

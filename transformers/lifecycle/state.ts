@@ -21,7 +21,7 @@ export type UnitState = {
   /** True when its last sight lost so many findings that the next must confirm it. */
   readonly doubted: boolean
   /** True when a seen mark, not the unit's own record, says in which run it was last seen. */
-  readonly marked?: boolean
+  readonly marked?: boolean | undefined
 }
 
 export type Contribution = {
@@ -211,8 +211,8 @@ function versioned(value: Buffer): unknown {
     throw new Error(`state of version ${v}; this build reads ${STATE_VERSION}`)
   return state
 }
-export const unitEntry = (key: string, { marked: _, ...unit }: UnitState): LogEntry =>
-  json(`u|${key}`, unit)
+export const unitEntry = (key: string, unit: UnitState): LogEntry =>
+  json(`u|${key}`, { ...unit, marked: undefined })
 export const entityEntry = (id: string, entity: Entity): LogEntry => json(`e|${id}`, entity)
 export const streamEntry = (key: string, s: StreamState): LogEntry => json(`r|${key}`, s)
 export const blindEntry = (offset: number): LogEntry => json('b|', offset)
