@@ -1,7 +1,9 @@
 // What the fuse holds back: held once, told once, released by the operator or cleared by itself.
 import { spawn } from 'node:child_process'
 import { once as event } from 'node:events'
+import { readFile, writeFile } from 'node:fs/promises'
 import { expect, it } from 'vitest'
+import { parse, stringify } from 'yaml'
 import type { Asset } from '../../contracts/asset.ts'
 import type { Finding } from '../../contracts/finding.ts'
 import type { Run } from '../../contracts/run.ts'
@@ -153,6 +155,51 @@ it.concurrent(
     const refused = await product.exposure(['runs', 'release', lost, '--yes'])
     expect(refused.code).toBe(1)
     expect(refused.stderr).toContain('is held no more')
+  },
+  TIMEOUT_MS,
+)
+
+/** As an operator changes the file: fewer searches of the configuration. */
+async function narrow(product: Product, configApis: readonly string[]): Promise<void> {
+  const document = parse(await readFile(product.configFile, 'utf8')) as { connections: object[] }
+  const connections = document.connections.map((connection) => ({ ...connection, configApis }))
+  await writeFile(product.configFile, stringify({ ...document, connections }))
+}
+
+it.concurrent(
+  'stay open too when other filters list them no more, until they are released',
+  async ({ onTestFinished }) => {
+    const product = await startProduct({
+      connections: ['prisma'],
+      streams: ['cspm.config'],
+      simulator: { machines: 40 },
+      onFinished: onTestFinished,
+    })
+    await poll(product)
+    const machines = await product.events<Asset>('assets')
+    const others = machines.filter(({ cloud }) => cloud?.provider !== 'aws')
+    expect(others.length).toBeGreaterThan(3)
+
+    await narrow(product, ['aws-ec2-describe-instances'])
+    const narrowed = await poll(product)
+    expect(await closings(product)).toEqual([])
+    expect(await missing(product)).toEqual(['RAISED'])
+    const [told] = (await product.connectorErrors()).filter((e) => e.error_type === 'MISSING_DATA')
+    expect(told?.message).toContain('last seen under other filters')
+    expect(told?.remediation).toContain(`exposure runs release ${narrowed}`)
+    // It stays so, and is no news, until somebody says what they are.
+    const second = await poll(product)
+    expect(await closings(product)).toEqual([])
+
+    const released = await withTransformers(product, () =>
+      product.exposure(['runs', 'release', second, '--yes']),
+    )
+    expect([released.code, released.stderr]).toEqual([0, ''])
+    const gone = (await product.events<Asset>('assets')).filter(({ status }) => status === 'GONE')
+    expect(gone.map((asset) => asset.asset_uid).toSorted()).toEqual(
+      others.map((asset) => asset.asset_uid).toSorted(),
+    )
+    expect(await missing(product)).toEqual(['RAISED', 'CLEARED'])
   },
   TIMEOUT_MS,
 )
