@@ -95,7 +95,6 @@ function report(
     seed,
     seconds: Math.round((performance.now() - startedMs) / 100) / 10,
     attacks: { ...attacks, kills: fleet.kills, stalls: fleet.stalls, steps: evolved },
-    takeOvers: fleet.kills + fleet.stalls,
     eventsWanted: checked?.eventsWanted ?? 0,
     eventsGot: checked?.eventsGot ?? 0,
     problems,
