@@ -46,8 +46,8 @@ export function evolve(estate: Estate): Estate {
 }
 
 /**
- * The estate an hour later in which nothing has happened: everything was seen and scanned anew, some
- * agents are off or on again, and every EPSS score is a hair higher or, the next time, back.
+ * The estate an hour later in which nothing has happened: everything was seen and scanned anew,
+ * some agents are off or on again, and every EPSS score is a hair higher or, the next time, back.
  */
 export function noisy(estate: Estate): Estate {
   const noise = estate.noise + 1

@@ -105,8 +105,8 @@ export class LifecycleBench {
   }
 
   /**
-   * With `crashAfter` only so many of its transactions are committed. Each, as in the core, when the
-   * one after it is known.
+   * With `crashAfter` only so many of its transactions are committed. Each, as in the core, when
+   * the one after it is known.
    */
   commitControl(record: KafkaRecord, crashAfter = Infinity): OutRecord[] {
     const outputs: OutRecord[] = []
