@@ -38,7 +38,8 @@ type Item =
 /**
  * One Draft per transaction of `stepMax` items, the last of which the caller completes. A step is
  * computed before the one ahead of it is committed, so none may read what another has changed:
- * each entity and unit is in one item. After a crash the walk begins anew, and finds only what is still there.
+ * each entity and unit is in one item. After a crash the walk begins anew, and finds only what is
+ * still there.
  * @throws PipelineError SERIALIZATION when an event does not fit its schema
  */
 export function* walk(
