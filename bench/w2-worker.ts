@@ -163,10 +163,18 @@ async function restore(): Promise<object> {
     await work(session, other, partition, 2, MEANWHILE_EVERY)
   }
   await session.close()
-  const kept = await measured(`${size} entities, back after a rebalance, copy kept`, reader, held)
+  const kept = await measured(
+    `${size} entities, a rebalance that leaves them here: copy kept`,
+    reader,
+    held,
+  )
   held = emptied()
   globalThis.gc?.()
-  const dropped = await measured(`${size} entities, back, copy not kept`, reader, held)
+  const dropped = await measured(
+    `${size} entities, a rebalance that brings them back: read anew`,
+    reader,
+    held,
+  )
   await reader.close()
   const { heap_size_limit: heapLimitBytes } = getHeapStatistics()
   return { measurements: [anew, kept, dropped], entities, heapBytes, heapLimitBytes }

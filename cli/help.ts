@@ -125,7 +125,7 @@ transformers have closed what it alone has shown. Take it out of exposure.yaml f
   --close   its assets and findings are closed, but for those that other connections show
   --keep    they stay as they are; nothing will ever close them
 `,
-  'runs list': `exposure runs list [--connection C] [--stream S] [--limit N] [--json] [--config FILE]
+  'runs list': `exposure runs list [--connection C] [--stream S] [--limit N] [--json]
 
 Runs of the last 90 days, newest first: verdict, units fetched of those the vendor says there are,
 entities closed and held back, dead letters, time until the last answer; below it the reason.

@@ -1,4 +1,4 @@
-// `exposure runs release RUN`: closes what the fuse has held back, and takes the run as the measure.
+// `exposure runs release RUN`: closes what was held back, and makes the run the measure.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Order, encodeOrder, runIdOf } from '../contracts/envelope.ts'
 import { PipelineError } from '../contracts/errors.ts'

@@ -54,6 +54,12 @@ export async function replayRaw(args: readonly string[]): Promise<number> {
     const runId = from === 'latest' ? await latestCompleteRun(reader, codecs, replay) : from
     await (diff ? show({ ...replay, runId }) : publish({ ...replay, runId }))
     return 0
+  } catch (cause) {
+    if (!signal.aborted) throw cause
+    throw new PipelineError('INTERNAL', 'FETCH', 'stopped before the end', {
+      cause,
+      remediation: 'Begin again: what was written already says the same by then.',
+    })
   } finally {
     await Promise.all([reader.close(), admin.close()])
   }

@@ -83,5 +83,6 @@ function stepText(run: Run): string {
   if (run.phase === 'STARTED') return `scope ${run.scope}`
   const { verdict, pages, fetched, published, too_large, declared, reason } = run
   const text = `${verdict}: ${pages} pages, fetched ${fetched} of ${declared ?? 'unknown'}`
-  return `${text}, published ${published}, too large ${too_large}${reason === null ? '' : `; ${reason}`}`
+  const why = reason === null ? '' : `; ${reason}`
+  return `${text}, published ${published}, too large ${too_large}${why}`
 }

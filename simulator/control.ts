@@ -15,10 +15,12 @@ export type ControlActions = {
   readonly history: () => History | null
   readonly faults: FaultControl
   readonly evolve: (steps?: number) => number
+  readonly noise: (hours?: number) => void
   readonly stats: () => { readonly sites: readonly SiteStats[] }
 }
 
 const evolveBody = z.object({ steps: z.int().min(1).optional() })
+const noiseBody = z.object({ hours: z.int().min(1).optional() })
 const provokeBody = z.strictObject({
   vendor: z.enum(VENDORS),
   provoke: z.enum(Object.keys(PROVOKE.cortex) as [Provoked, ...Provoked[]]),
@@ -26,7 +28,8 @@ const provokeBody = z.strictObject({
 
 /**
  * `GET /truth`, `GET /history` (null unless kept), `GET /stats`, `GET /faults`, `POST /faults` (a
- * fault, a list of them, or `{vendor, provoke}`), `DELETE /faults`, `POST /evolve` (`{steps}`).
+ * fault, a list of them, or `{vendor, provoke}`), `DELETE /faults`, `POST /evolve` (`{steps}`),
+ * `POST /noise` (`{hours}`).
  */
 export function startControl(port: number, actions: ControlActions): Promise<RunningSite> {
   return listen(port, async (request: IncomingMessage, response: ServerResponse) => {
@@ -57,6 +60,9 @@ function answerOf(route: string, body: Buffer, actions: ControlActions): Answer 
         return json(200, [])
       case 'POST /evolve':
         return json(200, { step: actions.evolve(evolveBody.parse(valueOf(body) ?? {}).steps) })
+      case 'POST /noise':
+        actions.noise(noiseBody.parse(valueOf(body) ?? {}).hours)
+        return json(200, {})
       default:
         return json(404, { error: `no such control: ${route}` })
     }

@@ -98,6 +98,8 @@ const faultSchema = z.discriminatedUnion('kind', [
   }),
   /** In every row the field has another type: a number as text, a text as an object. */
   z.strictObject({ ...common, kind: z.literal('type-change'), field: fieldPath }),
+  /** The same rows in other words: lists the other way round, fractions a hair off. */
+  z.strictObject({ ...common, kind: z.literal('jitter') }),
   /** Cortex only: the key counts as one of the other security level. */
   z.strictObject({ ...common, kind: z.literal('wrong-level') }),
 ])
@@ -121,6 +123,7 @@ const OF_LISTINGS: ReadonlySet<FaultKind> = new Set<FaultKind>([
   'new-field',
   'new-value',
   'type-change',
+  'jitter',
 ])
 const FAULTS_MAX = 1_000
 

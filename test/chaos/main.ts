@@ -89,7 +89,7 @@ async function runSeed(
     console.error(error)
     const said = error instanceof Error ? error.message : String(error)
     const seconds = Math.round((performance.now() - startedMs) / 100) / 10
-    const counts = { attacks: {}, takeOvers: 0, eventsWanted: 0, eventsGot: 0 }
+    const counts = { attacks: {}, eventsWanted: 0, eventsGot: 0 }
     const problems = [`it did not come to its end: ${said}`]
     return { scenario: scenario.name, seed, seconds, ...counts, problems }
   }

@@ -226,7 +226,6 @@ async function run(seed: number, stack: StackAddresses, form: Form): Promise<Sce
       seed,
       seconds: Math.round((performance.now() - startedMs) / 100) / 10,
       attacks,
-      takeOvers: 0,
       eventsWanted: wanted.assets.length + wanted.findings.length,
       eventsGot: assets.length + findings.length,
       problems: problems.list(),

@@ -15,8 +15,6 @@ const RUNS_TIMEOUT_MS = 150_000
 const LAG_TIMEOUT_MS = 120_000
 const LAG_POLL_MS = 300
 const QUIET_POLL_MS = 40
-/** Runs of every stream, after the attack, that must be COMPLETE: what is in doubt needs two. */
-const RUNS_WANTED = 2
 
 /** The checkpoints that the log still has, by `<connection>|<stream>`, oldest first. */
 export async function checkpointsOf(arena: Arena): Promise<Map<string, RunCheckpoint[]>> {
@@ -76,10 +74,10 @@ export async function underWay(arena: Arena, timeoutMs: number): Promise<boolean
 }
 
 /**
- * Waits until every stream has two COMPLETE runs that began after `sinceMs`.
+ * Waits until every stream has `wanted` COMPLETE runs that began after `sinceMs`.
  * @throws Error naming those that have not, with their last verdicts
  */
-export async function runsComplete(arena: Arena, sinceMs: number): Promise<void> {
+export async function runsComplete(arena: Arena, sinceMs: number, wanted: number): Promise<void> {
   const keys = streamKeysOf(arena.streams)
   let lacking: string[] = keys
   const last = new Map<string, string>()
@@ -93,7 +91,7 @@ export async function runsComplete(arena: Arena, sinceMs: number): Promise<void>
           if (startedAtMs > sinceMs && verdict === 'COMPLETE') ended.get(key)?.add(runId)
         }
       }
-      lacking = keys.filter((key) => (ended.get(key)?.size ?? 0) < RUNS_WANTED)
+      lacking = keys.filter((key) => (ended.get(key)?.size ?? 0) < wanted)
       return lacking.length === 0
     },
     { timeoutMs: RUNS_TIMEOUT_MS, what: 'complete runs of every stream' },

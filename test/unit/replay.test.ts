@@ -1,5 +1,6 @@
 // What a kept raw record says to another mapping, before anything is published.
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { addTo, noTotals, textReport } from '../../cli/replay-report.ts'
 import { PipelineError } from '../../contracts/errors.ts'
 import type { Transformer } from '../../contracts/ports.ts'
 import { createReplay } from '../../transformers/replay.ts'
@@ -96,5 +97,31 @@ describe('a kept record', () => {
     emptied.commitControl(emptied.runEnd(end))
     expect(readBy(emptied, renaming)(last)).toEqual({ outcome: 'gone' })
     expect(readBy(new LifecycleBench(), renaming)(last)).toEqual({ outcome: 'unknown' })
+  })
+})
+
+describe('the report for people', () => {
+  it('has a line per field, cut where it is long, and totals by field', () => {
+    const printed: string[] = []
+    const spy = vi.spyOn(console, 'log').mockImplementation((line: string) => printed.push(line))
+    onTestFinished(() => spy.mockRestore())
+    const totals = noTotals()
+    totals.units = 2
+    totals.entities = 1
+    for (const outcome of ['changed', 'gone']) addTo(totals.outcomes, outcome)
+    addTo(totals.fields, 'asset.name')
+    const report = textReport()
+    const fields = [{ path: 'name', before: null, after: `"${'x'.repeat(100)}"` }]
+    report.difference('web-1', { kind: 'asset', key: 'ast_1', change: 'UPDATED', fields })
+    report.totals(totals, { events: 1 })
+    expect(printed).toEqual([
+      `UPDATED   asset          ast_1  name: (none) -> "${'x'.repeat(59)}...`,
+      'units: 2',
+      '  1 would change entities',
+      '  1 skipped: gone since',
+      'entities that differ: 1',
+      '         1  asset.name',
+      'written again: 0 records; events: 1',
+    ])
   })
 })

@@ -21,7 +21,13 @@ export type UnitState = {
   /** True when its last sight lost so many findings that the next must confirm it. */
   readonly doubted: boolean
   /** True when a seen mark, not the unit's own record, says in which run it was last seen. */
-  readonly marked?: boolean | undefined
+  readonly marked?: boolean
+}
+
+/** The unit as its own record tells it. */
+export const withoutMark = (unit: UnitState): UnitState => {
+  const { ordinal, runId, observedAtMs, rawHash, entities, outcome, doubted } = unit
+  return { ordinal, runId, observedAtMs, rawHash, entities, outcome, doubted }
 }
 
 export type Contribution = {
@@ -212,7 +218,7 @@ function versioned(value: Buffer): unknown {
   return state
 }
 export const unitEntry = (key: string, unit: UnitState): LogEntry =>
-  json(`u|${key}`, { ...unit, marked: undefined })
+  json(`u|${key}`, withoutMark(unit))
 export const entityEntry = (id: string, entity: Entity): LogEntry => json(`e|${id}`, entity)
 export const streamEntry = (key: string, s: StreamState): LogEntry => json(`r|${key}`, s)
 export const blindEntry = (offset: number): LogEntry => json('b|', offset)
