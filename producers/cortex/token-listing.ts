@@ -8,7 +8,7 @@ import { type PageEnd, missingList, pageElements } from '../../runtime/http-elem
 import { type JsonElement, cutObject } from '../../runtime/json-elements.ts'
 import { type ItemIds, isObject } from '../../runtime/offset-listing.ts'
 import type { CortexClient } from './client.ts'
-import { countOf, memberAt } from './window-page.ts'
+import { TOTAL_SATURATED, countOf, memberAt } from './window-page.ts'
 
 /** The largest page the vendor gives by token. */
 export const TOKEN_PAGE_SIZE = 500
@@ -17,8 +17,6 @@ const PAGES_MAX = 20_000
 const EMPTY_PAGES_MAX = 3
 /** A page is held as a whole; its rows have one or two kB. */
 const PAGE_BYTES_MAX = 64 * 1024 * 1024
-/** The vendor counts no further, and does not say that there are more. */
-const TOTAL_SATURATED = 9_999
 const ID_CHARACTERS_MAX = 1_024
 const TAKEN_IDS_MAX = 1_000
 /** Items that lack their details: below this share they have vanished meanwhile. */
@@ -278,6 +276,9 @@ class TokenRun {
     const partial = (reason: string): PullEnd => ({ verdict: 'PARTIAL', declared, reason })
     if (stopped !== null) return partial(stopped)
     if (tooLarge > 0) return partial(`${tooLarge} units above the largest size`)
+    if (total === TOTAL_SATURATED && listed < total) {
+      return partial(`${listed} items listed, at least ${total} declared, ${repeats} twice`)
+    }
     if (declared !== null && declared !== listed) {
       return partial(`${listed} items listed, ${declared} declared, ${repeats} twice`)
     }

@@ -15,7 +15,7 @@ export type WindowRequest = {
 }
 
 /** The vendor counts no further, and does not say that there are more. */
-const TOTAL_SATURATED = 9_999
+export const TOTAL_SATURATED = 9_999
 
 /** `beside`: the answer with its list emptied. */
 export type WindowPageEnd = OffsetPageEnd & { readonly beside: unknown }
