@@ -1,7 +1,7 @@
 // Stream cloud.issues: what a policy made of weaknesses, for tenants without XQL findings.
 import { PipelineError } from '../../contracts/errors.ts'
 import type { PullContext } from '../../contracts/ports.ts'
-import type { ProbedSource } from '../../runtime/connector.ts'
+import { PROBE_ATTEMPTS_MAX, type ProbedSource } from '../../runtime/connector.ts'
 import {
   type ItemIds,
   type OffsetCheckpoint,
@@ -19,7 +19,6 @@ const PAGE_SIZE = 100
 const PAGES_MAX = 100_000
 /** An issue is one unit per asset, so that each meets what else is known of its asset. */
 const ASSETS_PER_ISSUE_MAX = 1_000
-const PROBE_ATTEMPTS_MAX = 3
 
 /**
  * `request_data` of the window. It holds the paging as well: beside it the specification's own

@@ -1,11 +1,16 @@
 // A listing of CSPM paged by tokens: what is listed twice is dropped, what is missing is told.
-import { createHash } from 'node:crypto'
 import { z } from 'zod'
-import { PipelineError } from '../../contracts/errors.ts'
 import type { Chunk, PullContext, RejectedItem, Unit } from '../../contracts/ports.ts'
 import { ChunkBuilder } from '../../runtime/chunks.ts'
 import type { PageElement } from '../../runtime/http-elements.ts'
 import type { JsonElement } from '../../runtime/json-elements.ts'
+import {
+  DRIFT_SHARE_MAX,
+  EMPTY_PAGES,
+  EMPTY_PAGES_MAX,
+  placeLost,
+  rejectedKey,
+} from '../../runtime/listing.ts'
 import { isRefusal } from './cspm-source.ts'
 
 /** Opaque: a text, or on some tenants an object. */
@@ -15,9 +20,6 @@ const tokenSchema = z.union([z.string(), z.record(z.string(), z.unknown())])
 const RECENT_MAX = 1_000
 /** Times a listing begins anew because its token is known no more. */
 const RESTARTS_MAX = 2
-/** Pages without a row in a row, each with a new token, before the listing is given up. */
-const EMPTY_PAGES_MAX = 3
-const DRIFT_SHARE_MAX = 0.01
 
 /** Where to go on, and what was counted so far. */
 export const tokenPlace = z.object({
@@ -157,7 +159,7 @@ class TokenRun<Checkpoint> {
     if (this.#emptyPages === 0) return false
     if (this.#isAllListed()) return true
     if (this.#emptyPages < EMPTY_PAGES_MAX) return false
-    this.#place.doubt = `${EMPTY_PAGES_MAX} pages without a row, and still a token`
+    this.#place.doubt = EMPTY_PAGES
     return true
   }
 
@@ -179,7 +181,9 @@ class TokenRun<Checkpoint> {
         place.ended = true
         return null
       }
-      if (this.#isResumed || this.#restarts >= RESTARTS_MAX) throw placeLost(error)
+      if (this.#isResumed || this.#restarts >= RESTARTS_MAX) {
+        throw placeLost('the vendor refuses the token of the page', error)
+      }
       this.#restarts += 1
       place.token = null
       return null
@@ -223,7 +227,7 @@ class TokenRun<Checkpoint> {
     }
     if (read.kind === 'left-out') return { ...read, bytes: 0 }
     const body = element.bytes ?? element.head
-    const key = `rejected:${createHash('sha256').update(body).digest('hex')}`
+    const key = rejectedKey(body)
     const item = { body, violations: [read.violation] }
     return { kind: 'rejected', key, bytes: body.length, item }
   }
@@ -276,12 +280,3 @@ type Item = { readonly key: string; readonly bytes: number } & (
   | { readonly kind: 'left-out' }
   | { readonly kind: 'rejected'; readonly item: RejectedItem }
 )
-
-/** Retriable: the next run begins at the start. */
-const placeLost = (cause: PipelineError): PipelineError =>
-  new PipelineError(
-    'TEMPORARY_FAILURE',
-    'FETCH',
-    'cannot go on where the run stood: the vendor refuses the token of the page',
-    { cause, remediation: 'Nothing to do: the listing begins again by itself.' },
-  )
