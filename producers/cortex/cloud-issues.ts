@@ -2,6 +2,7 @@
 import { PipelineError } from '../../contracts/errors.ts'
 import type { PullContext } from '../../contracts/ports.ts'
 import { PROBE_ATTEMPTS_MAX, type ProbedSource } from '../../runtime/connector.ts'
+import { countOf, memberAt } from '../../runtime/json-members.ts'
 import {
   type ItemIds,
   type OffsetCheckpoint,
@@ -10,7 +11,7 @@ import {
 } from '../../runtime/offset-listing.ts'
 import type { CortexClient } from './client.ts'
 import { tryProbe } from './licence.ts'
-import { countOf, declaredOf, memberAt, windowPage } from './window-page.ts'
+import { declaredOf, windowPage } from './window-page.ts'
 import { presentDatasets } from './xql-datasets.ts'
 
 export const ISSUES_PATH = '/public_api/v1/issue/search/'

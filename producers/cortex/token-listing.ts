@@ -5,6 +5,7 @@ import type { Chunk, PullContext, PullEnd, RejectedItem, Unit } from '../../cont
 import { ChunkBuilder } from '../../runtime/chunks.ts'
 import { type PageEnd, missingList, pageElements } from '../../runtime/http-elements.ts'
 import { type JsonElement, cutObject } from '../../runtime/json-elements.ts'
+import { countOf, memberAt } from '../../runtime/json-members.ts'
 import {
   DRIFT_SHARE_MAX,
   EMPTY_PAGES,
@@ -15,7 +16,7 @@ import {
 } from '../../runtime/listing.ts'
 import { type ItemIds, isObject } from '../../runtime/offset-listing.ts'
 import type { CortexClient } from './client.ts'
-import { TOTAL_SATURATED, countOf, memberAt } from './window-page.ts'
+import { TOTAL_SATURATED } from './window-page.ts'
 
 /** The largest page the vendor gives by token. */
 export const TOKEN_PAGE_SIZE = 500

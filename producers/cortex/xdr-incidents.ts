@@ -6,6 +6,7 @@ import type { PullContext, PullEnd } from '../../contracts/ports.ts'
 import type { ProbedSource } from '../../runtime/connector.ts'
 import { FailedItems, detailsOf, isOfOneItem } from '../../runtime/http-details.ts'
 import type { PageElement } from '../../runtime/http-elements.ts'
+import { countOf, memberAt } from '../../runtime/json-members.ts'
 import {
   type ItemIds,
   type OffsetPageEnd,
@@ -16,7 +17,7 @@ import {
 import { hasIssues } from './cloud-issues.ts'
 import type { CortexClient } from './client.ts'
 import { type Probe, tryProbe } from './licence.ts'
-import { type WindowPageEnd, countOf, firstAt, memberAt, windowPage } from './window-page.ts'
+import { type WindowPageEnd, firstAt, windowPage } from './window-page.ts'
 
 export const INCIDENTS_PATH = '/public_api/v1/incidents/get_incidents/'
 const INCIDENTS_AT = ['reply', 'incidents'] as const

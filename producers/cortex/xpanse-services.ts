@@ -6,6 +6,7 @@ import type { ProbedSource } from '../../runtime/connector.ts'
 import { FailedItems, isOfOneItem } from '../../runtime/http-details.ts'
 import { missingList, pageElements } from '../../runtime/http-elements.ts'
 import { cutObject } from '../../runtime/json-elements.ts'
+import { memberAt } from '../../runtime/json-members.ts'
 import { type ItemIds, isObject } from '../../runtime/offset-listing.ts'
 import type { CortexClient } from './client.ts'
 import { type Probe, XPANSE_LICENCES, availability, tryProbe } from './licence.ts'
@@ -15,7 +16,7 @@ import {
   pullByToken,
   tokenCheckpoint,
 } from './token-listing.ts'
-import { firstAt, memberAt } from './window-page.ts'
+import { firstAt } from './window-page.ts'
 
 const LIST_PATH = '/public_api/v1/assets/get_external_services/'
 const DETAILS_PATH = '/public_api/v1/assets/get_external_service/'
