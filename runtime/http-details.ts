@@ -1,11 +1,11 @@
 // Details of single items, a call each: what fails for one of them must not end all the others.
-import { PipelineError } from '../contracts/errors.ts'
+import { type Failure, PipelineError } from '../contracts/errors.ts'
 import type { PullContext } from '../contracts/ports.ts'
 import { Tries } from './http-retry.ts'
 import type { CallOptions, HttpClient } from './http.ts'
 
 /** Of one answer. */
-export const DETAILS_BYTES_MAX = 4 * 1024 * 1024
+const DETAILS_BYTES_MAX = 4 * 1024 * 1024
 /** Items in a row that fail after all tries: then it is not the items. */
 const FAILED_IN_A_ROW_MAX = 3
 
@@ -56,20 +56,19 @@ const tooLarge = (path: string): PipelineError =>
     { remediation: 'Nothing to do: the item is given without these details.' },
   )
 
+/** Beside TEMPORARY_FAILURE, which is one of the call itself where no answer came. */
+const OF_ONE_ITEM: ReadonlySet<Failure> = new Set<Failure>([
+  'INVALID_RESPONSE',
+  'PAYLOAD_TOO_LARGE',
+  'BAD_REQUEST',
+  'NOT_FOUND',
+])
+
 /** The vendor answers, and this answer is of no use: another item may get a better one. */
 export function isOfOneItem(error: unknown): error is PipelineError {
   if (!(error instanceof PipelineError)) return false
-  switch (error.failure) {
-    case 'TEMPORARY_FAILURE':
-      return (error.details.http?.status ?? null) !== null
-    case 'INVALID_RESPONSE':
-    case 'PAYLOAD_TOO_LARGE':
-    case 'BAD_REQUEST':
-    case 'NOT_FOUND':
-      return true
-    default:
-      return false
-  }
+  if (error.failure !== 'TEMPORARY_FAILURE') return OF_ONE_ITEM.has(error.failure)
+  return (error.details.http?.status ?? null) !== null
 }
 
 /** Items that failed for good: told once in a run, and only so many in a row are tried. */

@@ -44,13 +44,13 @@ describe('the details of an asset of the inventory', () => {
     const { url } = await serve((call, response) => {
       if (call.url === '/login') return reply(response, 200, { token: 't-1' })
       const { assetId, limit } = bodyOf(call)
-      if (assetId === undefined) {
+      if (typeof assetId !== 'string') {
         pages.push(limit)
         const resources = numbered(10, (n) => ({ unifiedAssetId: `a-${n}` }))
         return reply(response, 200, { totalMatchedCount: 10, resources })
       }
-      asked.push(String(assetId))
-      return reply(response, ...details(String(assetId)))
+      asked.push(assetId)
+      return reply(response, ...details(assetId))
     })
     const { client } = connectPrisma({ url, ...CSPM_KEY }, { enrichment: { budget } }, QUICK)
     const result = await pull(cspmInventory, client)
