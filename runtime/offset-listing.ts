@@ -1,12 +1,12 @@
 // A listing paged by offset, which drifts while it is read. Each page begins with the last row of
 // the page before: where it does not, rows may have slipped past and are read again, what comes
 // twice is dropped, and the verdict says how far the listing can be trusted.
-import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import type { Chunk, PullContext, PullEnd, RejectedItem, Unit } from '../contracts/ports.ts'
 import { ChunkBuilder } from './chunks.ts'
 import type { PageElement } from './http-elements.ts'
 import { type JsonElement, cutObject } from './json-elements.ts'
+import { ID_CHARACTERS_MAX, rejectedKey } from './listing.ts'
 import { STEPS_BACK_MAX, offsetEnd } from './offset-verdict.ts'
 
 /** Where to go on, and what was counted so far. */
@@ -62,7 +62,6 @@ export type OffsetListing = {
 }
 
 const RECENT_IDS_MAX = 1_000
-const ID_CHARACTERS_MAX = 1_024
 
 const START: OffsetCheckpoint = {
   offset: 0,
@@ -285,7 +284,7 @@ class OffsetRun {
     if (first === undefined || all.some((ids) => ids.unit.length > ID_CHARACTERS_MAX)) {
       const violation = typeof found === 'string' ? found : `id: longer than ${ID_CHARACTERS_MAX}`
       const body = bytes ?? head
-      const key = `rejected:${createHash('sha256').update(body).digest('hex')}`
+      const key = rejectedKey(body)
       return { kind: 'rejected', key, item: { body, violations: [violation] } }
     }
     const contentType = 'application/json'

@@ -1,9 +1,9 @@
 // How far a listing by offset can be trusted, by what was counted while it was read.
 import type { PullEnd } from '../contracts/ports.ts'
+import { DRIFT_SHARE_MAX } from './listing.ts'
 
 /** Steps back, each by a page, until one leads on; pages in a row that may bring nothing new. */
 export const STEPS_BACK_MAX = 20
-const DRIFT_SHARE_MAX = 0.01
 
 export type OffsetCounts = {
   /** Distinct items. */

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { PipelineError } from '../../contracts/errors.ts'
 import type { PullContext } from '../../contracts/ports.ts'
 import type { ProbedSource } from '../../runtime/connector.ts'
+import { memberAt } from '../../runtime/json-members.ts'
 import {
   type ItemIds,
   type OffsetCheckpoint,
@@ -11,7 +12,7 @@ import {
 } from '../../runtime/offset-listing.ts'
 import type { CortexClient } from './client.ts'
 import { CLOUD_LICENCES, type Probe, availability, probedBy } from './licence.ts'
-import { memberAt, windowPage } from './window-page.ts'
+import { windowPage } from './window-page.ts'
 
 const ASSETS_PATH = '/public_api/v1/assets'
 const SCHEMA_PATH = '/public_api/v1/assets/schema'

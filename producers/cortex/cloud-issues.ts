@@ -1,7 +1,8 @@
 // Stream cloud.issues: what a policy made of weaknesses, for tenants without XQL findings.
 import { PipelineError } from '../../contracts/errors.ts'
 import type { PullContext } from '../../contracts/ports.ts'
-import type { ProbedSource } from '../../runtime/connector.ts'
+import { PROBE_ATTEMPTS_MAX, type ProbedSource } from '../../runtime/connector.ts'
+import { countOf, memberAt } from '../../runtime/json-members.ts'
 import {
   type ItemIds,
   type OffsetCheckpoint,
@@ -10,7 +11,7 @@ import {
 } from '../../runtime/offset-listing.ts'
 import type { CortexClient } from './client.ts'
 import { tryProbe } from './licence.ts'
-import { countOf, declaredOf, memberAt, windowPage } from './window-page.ts'
+import { declaredOf, windowPage } from './window-page.ts'
 import { presentDatasets } from './xql-datasets.ts'
 
 export const ISSUES_PATH = '/public_api/v1/issue/search/'
@@ -19,7 +20,6 @@ const PAGE_SIZE = 100
 const PAGES_MAX = 100_000
 /** An issue is one unit per asset, so that each meets what else is known of its asset. */
 const ASSETS_PER_ISSUE_MAX = 1_000
-const PROBE_ATTEMPTS_MAX = 3
 
 /**
  * `request_data` of the window. It holds the paging as well: beside it the specification's own

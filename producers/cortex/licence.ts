@@ -2,10 +2,10 @@
 import { PipelineError } from '../../contracts/errors.ts'
 import type { Source } from '../../contracts/ports.ts'
 import { PROBE_ATTEMPTS_MAX, type ProbedSource } from '../../runtime/connector.ts'
+import { memberAt } from '../../runtime/json-members.ts'
 import { isObject } from '../../runtime/offset-listing.ts'
 import type { CortexClient } from './client.ts'
 import { reportKeyEnd } from './key-end.ts'
-import { memberAt } from './window-page.ts'
 
 /** One cheap request that shows whether an endpoint serves this tenant. */
 export type Probe = {

@@ -4,8 +4,9 @@ import { z } from 'zod'
 import { PipelineError } from '../../contracts/errors.ts'
 import type { PullContext, PullEnd } from '../../contracts/ports.ts'
 import type { ProbedSource } from '../../runtime/connector.ts'
+import { FailedItems, detailsOf, isOfOneItem } from '../../runtime/http-details.ts'
 import type { PageElement } from '../../runtime/http-elements.ts'
-import { Tries } from '../../runtime/http-retry.ts'
+import { countOf, memberAt } from '../../runtime/json-members.ts'
 import {
   type ItemIds,
   type OffsetPageEnd,
@@ -16,7 +17,7 @@ import {
 import { hasIssues } from './cloud-issues.ts'
 import type { CortexClient } from './client.ts'
 import { type Probe, tryProbe } from './licence.ts'
-import { type WindowPageEnd, countOf, firstAt, memberAt, windowPage } from './window-page.ts'
+import { type WindowPageEnd, firstAt, windowPage } from './window-page.ts'
 
 export const INCIDENTS_PATH = '/public_api/v1/incidents/get_incidents/'
 const INCIDENTS_AT = ['reply', 'incidents'] as const
@@ -26,11 +27,12 @@ const PAGES_MAX = 10_000
 const HOSTS_PER_INCIDENT_MAX = 1_000
 /** The CVEs stand in the incident; its alerts are not needed. */
 const ALERTS_MAX = 1
-const EXTRA_BYTES_MAX = 4 * 1024 * 1024
 
 const incidentsCheckpoint = offsetCheckpoint.extend({
   /** Incidents that the key may not see, so far. */
   restricted: z.int().min(0),
+  /** Incidents whose details could not be read, so far. */
+  lacking: z.int().min(0).default(0),
 })
 type IncidentsCheckpoint = z.infer<typeof incidentsCheckpoint>
 
@@ -42,7 +44,8 @@ export const incidentsWindow = (from: number, to: number): Readonly<Record<strin
 })
 
 /**
- * One unit per incident and host, `{"incident":<element>,"extra":<answer or null>}`.
+ * One unit per incident and host, `{"incident":<element>,"extra":<answer or null>}`; without
+ * `extra` where the details could not be read, and nobody knows what they say.
  * `total_count` need not match the rows, so that only a short page ends the listing; yet where it
  * says more than was listed, something is missing.
  */
@@ -73,6 +76,8 @@ export const xdrIncidents: ProbedSource<CortexClient, IncidentsCheckpoint> = {
       restricted: new Set(),
       namesKnown: false,
       detailed: new Set(),
+      lacking: from?.lacking ?? 0,
+      failed: new FailedItems(context),
     }
     const listing = {
       endpoint: INCIDENTS_PATH,
@@ -85,11 +90,15 @@ export const xdrIncidents: ProbedSource<CortexClient, IncidentsCheckpoint> = {
     const chunks = pullByOffset(listing, from, context)
     for (;;) {
       const next = await chunks.next()
-      if (next.done === true) return endOf(next.value, restrictedOf(told))
+      if (next.done === true) return endOf(next.value, told)
       const { checkpoint } = next.value
       yield {
         ...next.value,
-        checkpoint: checkpoint && { ...checkpoint, restricted: restrictedOf(told) },
+        checkpoint: checkpoint && {
+          ...checkpoint,
+          restricted: restrictedOf(told),
+          lacking: told.lacking,
+        },
       }
     }
   },
@@ -110,15 +119,24 @@ type Told = {
   namesKnown: boolean
   /** Units whose details were asked for and taken. */
   readonly detailed: Set<string>
+  lacking: number
+  readonly failed: FailedItems
 }
 const restrictedOf = ({ restrictedBefore, restricted }: Told): number =>
   Math.max(restrictedBefore, restricted.size)
 
-/** What the key may not see is missing, and must not look like gone. */
-function endOf(end: PullEnd, restricted: number): PullEnd {
-  if (restricted === 0) return end
-  const reason = `${restricted} incidents are restricted: the key's role does not see them`
-  return { ...end, verdict: 'PARTIAL', reason: [end.reason, reason].filter(Boolean).join('; ') }
+/** What the key may not see, or the vendor cannot tell, is missing: it must not look like gone. */
+function endOf(end: PullEnd, told: Told): PullEnd {
+  const restricted = restrictedOf(told)
+  const reasons = [
+    ...(restricted === 0
+      ? []
+      : [`${restricted} incidents are restricted: the key's role does not see them`]),
+    ...(told.lacking === 0 ? [] : [`the details of ${told.lacking} incidents cannot be read`]),
+  ]
+  if (reasons.length === 0) return end
+  const reason = [...(end.reason === null ? [] : [end.reason]), ...reasons].join('; ')
+  return { ...end, verdict: 'PARTIAL', reason }
 }
 
 /** A page is read whole before details are asked for: a call waits for no other call's end. */
@@ -140,7 +158,7 @@ async function* incidentsPage(
     const next = await page.next()
     if (next.done === true) {
       const end = pageEnd(next.value, told)
-      yield* detailed(client, elements, told.detailed, context)
+      yield* detailed(client, elements, told, context)
       return end
     }
     // A page that broke comes once more, from its start.
@@ -170,16 +188,16 @@ function pageEnd({ count, total, beside, ...end }: WindowPageEnd, told: Told): O
 async function* detailed(
   client: CortexClient,
   elements: readonly PageElement[],
-  taken: Set<string>,
+  told: Told,
   context: PullContext,
 ): AsyncGenerator<PageElement, void> {
   const { concurrency } = client.config
   for (let from = 0; from < elements.length; from += concurrency) {
     const group = elements.slice(from, from + concurrency)
-    const whole = await Promise.all(group.map((page) => withExtra(client, page, taken, context)))
+    const whole = await Promise.all(group.map((page) => withExtra(client, page, told, context)))
     for (const { page, asked } of whole) {
       yield page
-      if (asked !== null) taken.add(asked)
+      if (asked !== null) told.detailed.add(asked)
     }
   }
 }
@@ -193,16 +211,17 @@ type WithExtra = {
 async function withExtra(
   client: CortexClient,
   page: PageElement,
-  taken: ReadonlySet<string>,
+  told: Told,
   context: PullContext,
 ): Promise<WithExtra> {
   const { bytes, value } = page.element
   if (bytes === null || !isObject(value)) return { page, asked: null }
   const id = textOf(value['incident_id'])
   const unit = id !== null && isOfAttackSurface(value) ? unitOf(value) : null
-  const isWanted = unit !== null && !taken.has(unit)
-  const extra = id !== null && isWanted ? await extraOf(client, id, context) : null
-  const body = Buffer.concat([BEFORE, bytes, BETWEEN, extra ?? NOTHING, AFTER])
+  const isWanted = unit !== null && !told.detailed.has(unit)
+  const extra = id !== null && isWanted ? await extraOf(client, id, told, context) : NOTHING
+  const parts = extra === null ? [BEFORE, bytes, AFTER] : [BEFORE, bytes, BETWEEN, extra, AFTER]
+  const body = Buffer.concat(parts)
   const element = { bytes: body, sizeBytes: body.length, head: page.element.head, value }
   return { page: { ...page, element }, asked: unit }
 }
@@ -225,46 +244,29 @@ const isOfAttackSurface = ({ incident_sources }: Readonly<Record<string, unknown
 
 const extraData = (incident_id: string) => ({ incident_id, alerts_limit: ALERTS_MAX })
 
-/** The very bytes of the answer. Null where the vendor has no details of this incident. */
+/** The very bytes of the answer, or of `null` where there are none. Null: nobody knows. */
 async function extraOf(
   client: CortexClient,
   incidentId: string,
+  told: Told,
   { signal }: PullContext,
 ): Promise<Buffer | null> {
-  const options = { body: { request_data: extraData(incidentId) }, signal }
-  const tries = new Tries()
-  for (;;) {
+  if (!told.failed.areTooMany) {
     try {
-      const { body } = await client.http.stream('POST', EXTRA_PATH, options)
-      return await wholeOf(body)
+      const options = { body: { request_data: extraData(incidentId) }, signal }
+      const extra = await detailsOf(client.http, EXTRA_PATH, options)
+      told.failed.passed()
+      return extra
     } catch (error) {
       // It went between the listing and this call.
-      if (error instanceof PipelineError && error.details.http?.status === 404) return null
-      await client.http.recover(error, tries, options)
+      if (error instanceof PipelineError && error.details.http?.status === 404) return NOTHING
+      if (!isOfOneItem(error)) throw error
+      told.failed.add(error)
     }
   }
+  told.lacking += 1
+  return null
 }
-
-async function wholeOf(body: AsyncIterable<Buffer>): Promise<Buffer> {
-  const pieces: Buffer[] = []
-  let sizeBytes = 0
-  for await (const piece of body) {
-    pieces.push(piece)
-    sizeBytes += piece.length
-    if (sizeBytes > EXTRA_BYTES_MAX) throw unreadable(`exceed ${EXTRA_BYTES_MAX} bytes`)
-  }
-  const whole = Buffer.concat(pieces, sizeBytes)
-  try {
-    JSON.parse(whole.toString('utf8'))
-  } catch {
-    // The parser's own message quotes the payload.
-    throw unreadable('are no JSON')
-  }
-  return whole
-}
-
-const unreadable = (what: string): PipelineError =>
-  new PipelineError('INVALID_RESPONSE', 'PARSE', `the details of an incident ${what}`)
 
 const textOf = (value: unknown): string | null => {
   if (typeof value === 'string' && value !== '') return value

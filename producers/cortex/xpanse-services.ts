@@ -3,8 +3,10 @@ import { PipelineError } from '../../contracts/errors.ts'
 import type { PullContext, Unit } from '../../contracts/ports.ts'
 import { UNIT_BYTES_MAX } from '../../contracts/topics.ts'
 import type { ProbedSource } from '../../runtime/connector.ts'
+import { FailedItems, isOfOneItem } from '../../runtime/http-details.ts'
 import { missingList, pageElements } from '../../runtime/http-elements.ts'
 import { cutObject } from '../../runtime/json-elements.ts'
+import { memberAt } from '../../runtime/json-members.ts'
 import { type ItemIds, isObject } from '../../runtime/offset-listing.ts'
 import type { CortexClient } from './client.ts'
 import { type Probe, XPANSE_LICENCES, availability, tryProbe } from './licence.ts'
@@ -14,7 +16,7 @@ import {
   pullByToken,
   tokenCheckpoint,
 } from './token-listing.ts'
-import { firstAt, memberAt } from './window-page.ts'
+import { firstAt } from './window-page.ts'
 
 const LIST_PATH = '/public_api/v1/assets/get_external_services/'
 const DETAILS_PATH = '/public_api/v1/assets/get_external_service/'
@@ -70,12 +72,14 @@ type Piece = { readonly bytes: Buffer | null; readonly sizeBytes: number }
 class Details {
   readonly #client: CortexClient
   readonly #context: PullContext
+  readonly #failed: FailedItems
   /** False once the vendor has refused the details of every service that it was asked for. */
   #isAsking = true
 
   constructor(client: CortexClient, context: PullContext) {
     this.#client = client
     this.#context = context
+    this.#failed = new FailedItems(context)
   }
 
   async *addedTo(units: readonly Unit[]): AsyncGenerator<CompletedUnit> {
@@ -92,7 +96,7 @@ class Details {
   async #of(ids: readonly string[]): Promise<ReadonlyMap<string, Piece>> {
     if (!this.#isAsking) return new Map()
     const refusals: PipelineError[] = []
-    const details = await this.#byHalves(ids, refusals)
+    const details = await this.#inParts(ids, refusals)
     const [refusal] = refusals
     if (refusal !== undefined && details.size === 0) {
       this.#isAsking = false
@@ -101,20 +105,42 @@ class Details {
     return details
   }
 
-  /** A single id that is refused must not cost the others their details. */
-  async #byHalves(ids: readonly string[], refusals: PipelineError[]): Promise<Map<string, Piece>> {
+  /** A single id that is refused, or fails for good, must not cost the others their details. */
+  async #inParts(ids: readonly string[], refusals: PipelineError[]): Promise<Map<string, Piece>> {
+    if (this.#failed.areTooMany) return new Map()
     try {
-      return await this.#fetch(ids)
+      const details = await this.#fetch(ids)
+      this.#failed.passed()
+      return details
     } catch (error) {
-      if (!(error instanceof PipelineError) || !isRefusal(error)) throw error
+      if (!(error instanceof PipelineError)) throw error
+      const parts = this.#partsAfter(error, ids, refusals)
+      const details = new Map<string, Piece>()
+      for (const part of parts) {
+        for (const [id, piece] of await this.#inParts(part, refusals)) details.set(id, piece)
+      }
+      return details
+    }
+  }
+
+  /** In what parts to ask again; none where that leads nowhere. @throws what no part can mend */
+  #partsAfter(
+    error: PipelineError,
+    ids: readonly string[],
+    refusals: PipelineError[],
+  ): readonly (readonly string[])[] {
+    if (isRefusal(error)) {
       refusals.push(error)
       const isGeneral = error.failure === 'NOT_FOUND' || error.details.http?.status === 402
-      if (ids.length === 1 || isGeneral) return new Map()
+      if (ids.length === 1 || isGeneral) return []
       const middle = Math.ceil(ids.length / 2)
-      const left = await this.#byHalves(ids.slice(0, middle), refusals)
-      const right = await this.#byHalves(ids.slice(middle), refusals)
-      return new Map([...left, ...right])
+      return [ids.slice(0, middle), ids.slice(middle)]
     }
+    if (!isOfOneItem(error)) throw error
+    // One by one at once: each half with the bad one would cost all tries and their waits.
+    if (ids.length > 1) return ids.map((id) => [id])
+    this.#failed.add(error)
+    return []
   }
 
   async #fetch(ids: readonly string[]): Promise<Map<string, Piece>> {

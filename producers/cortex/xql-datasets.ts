@@ -1,9 +1,9 @@
 // The XQL datasets that tell weaknesses, which of them a tenant has, and how many rows they hold.
 import { PipelineError } from '../../contracts/errors.ts'
+import { countOf, memberAt } from '../../runtime/json-members.ts'
 import type { PullContext } from '../../contracts/ports.ts'
 import { type ItemIds, isObject } from '../../runtime/offset-listing.ts'
 import type { CortexClient } from './client.ts'
-import { countOf, memberAt } from './window-page.ts'
 import { requireQuota, xqlRows } from './xql.ts'
 
 export type DatasetName = 'findings' | 'uvm_findings' | 'va_endpoints'

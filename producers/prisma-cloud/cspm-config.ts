@@ -5,7 +5,7 @@ import type { Chunk, PullContext, PullEnd } from '../../contracts/ports.ts'
 import { PROBE_ATTEMPTS_MAX } from '../../runtime/connector.ts'
 import type { JsonElement } from '../../runtime/json-elements.ts'
 import { type PrismaCloudClient, cspmMissing } from './client.ts'
-import { AZURE_JOINED, AZURE_VMS, readAzureJoin } from './cspm-azure-join.ts'
+import { AZURE_JOINED, AZURE_VMS, readAzureJoin, together } from './cspm-azure-join.ts'
 import {
   CONFIG_PATH,
   configEndpoint,
@@ -112,8 +112,12 @@ class ConfigRun {
     for (;;) {
       const next = await pull.next()
       if (next.done === true) {
-        const missing = join?.problems.join('; ') ?? ''
-        return missing === '' ? next.value : { ...next.value, problem: missing }
+        const { place: end, problem, drift } = next.value
+        return {
+          place: end,
+          problem: together([join?.problem ?? null, problem]),
+          drift: together([join?.drift ?? null, drift]),
+        }
       }
       yield { ...next.value, page: next.value.page + pagesBefore }
     }

@@ -4,7 +4,7 @@ import type { PullContext } from '../../contracts/ports.ts'
 import { PROBE_ATTEMPTS_MAX } from '../../runtime/connector.ts'
 import { missingList, pageElements } from '../../runtime/http-elements.ts'
 import type { JsonElement } from '../../runtime/json-elements.ts'
-import { isObject } from '../../runtime/offset-listing.ts'
+import { memberAt } from '../../runtime/json-members.ts'
 import type { PrismaCloudClient } from './client.ts'
 import { itemOf } from './cspm-config-page.ts'
 
@@ -200,9 +200,6 @@ async function onePage(
     onElement(step.value.element)
   }
 }
-
-const memberAt = (value: unknown, path: readonly string[]): unknown =>
-  path.reduce<unknown>((inner, name) => (isObject(inner) ? inner[name] : undefined), value)
 
 const cannotTell = (path: string, why: string): PipelineError =>
   new PipelineError('INVALID_RESPONSE', 'FETCH', `${path}: ${why}`)

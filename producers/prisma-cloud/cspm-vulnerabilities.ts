@@ -5,13 +5,21 @@ import type { Chunk, PullContext, PullEnd, Unit } from '../../contracts/ports.ts
 import { ChunkBuilder } from '../../runtime/chunks.ts'
 import { PROBE_ATTEMPTS_MAX } from '../../runtime/connector.ts'
 import { type PrismaCloudClient, cspmMissing } from './client.ts'
-import { PRISMA_CLOUD_STREAMS } from './config.ts'
 import { DOWNLOAD_PATH, type Download, closeUnread, downloadRows } from './cspm-download.ts'
+import {
+  type Part,
+  SEVERITIES,
+  TOLD_BY_COMPUTE,
+  groupsOf,
+  nameOf,
+  queryOf,
+  typesToRead,
+  unlisted,
+} from './cspm-parts.ts'
 import {
   ASSETS_PATH,
   ASSET_TYPES,
   type AssetType,
-  type Cve,
   hasCves,
   listCves,
   listWeakAssets,
@@ -20,24 +28,11 @@ import {
 } from './cspm-searches.ts'
 import { type CspmSource, isEnabled, isRefusal } from './cspm-source.ts'
 
-/** Those that a query can name; rows may have another word, or none. */
-const SEVERITIES = ['critical', 'high', 'medium', 'low'] as const
-/** Queries are URLs of their own in the vendor's console: they should not be longer. */
-const CVES_PER_QUERY_MAX = 100
 /** A part is made for so many rows, as assets have a CVE in several packages. */
 const FILL_SHARE = 0.5
 const PARTS_MAX = 20_000
 const DRIFT_SHARE_MAX = 0.01
 const PROBLEMS_MAX = 20
-
-/** Asset types that a stream of Compute reads, with what they are made of. */
-const TOLD_BY_COMPUTE: Readonly<Partial<Record<AssetType['name'], string>>> = {
-  Host: 'compute.hosts',
-  'Deployed Image': 'compute.images',
-  'Container Registry Image': 'compute.registry',
-  'Serverless Function': 'compute.serverless',
-  'VM Image': 'compute.vms',
-}
 
 /** There is no place to go on from: nothing promises that two downloads have one order. */
 export const cspmVulnerabilities: CspmSource<null> = {
@@ -55,14 +50,33 @@ export const cspmVulnerabilities: CspmSource<null> = {
   }),
   pull: (client, _from, context) => new DownloadRun(client, context).chunks(),
   probe: async (client, ask) => {
-    const [type] = ASSET_TYPES
-    const query = queryOf({ type, severity: null, cves: null })
-    await ask(null, () => tryDownload(client, query))
+    let types: readonly AssetType[] = ASSET_TYPES
+    await ask(null, async () => {
+      types = await typesToRead(client)
+      const [first] = types
+      if (first !== undefined) await tryDownload(client, wholeOf(first))
+    })
     // These two are asked where a download is cut or empty.
-    const cveId = await ask('search', () => someCve(client, query))
-    if (typeof cveId !== 'string') return
-    await ask('assets of a CVE', () => tryWeakAssets(client, query, cveId, type))
+    const found = await ask('search', () => someWeakness(client, types))
+    if (found === undefined || found === null) return
+    const { type, cveId } = found
+    await ask('assets of a CVE', () => tryWeakAssets(client, wholeOf(type), cveId, type))
   },
+}
+
+/** Everything of a type. */
+const wholeOf = (type: AssetType): string => queryOf({ type, severity: null, cves: null })
+
+/** A CVE of the first of these types that has one; null where none has. */
+async function someWeakness(
+  client: PrismaCloudClient,
+  types: readonly AssetType[],
+): Promise<{ readonly type: AssetType; readonly cveId: string } | null> {
+  for (const type of types) {
+    const cveId = await someCve(client, wholeOf(type))
+    if (cveId !== null) return { type, cveId }
+  }
+  return null
 }
 
 /** One CVE that does not exist: permissions show, and nothing has to be put together. */
@@ -73,22 +87,6 @@ async function tryDownload(client: PrismaCloudClient, some: string): Promise<voi
     attemptsMax: PROBE_ATTEMPTS_MAX,
   })
   await closeUnread(answer.body)
-}
-
-type Part = {
-  readonly type: AssetType
-  readonly severity: (typeof SEVERITIES)[number] | null
-  readonly cves: readonly Cve[] | null
-}
-
-/** @see https://docs.prismacloud.io (vulnerability query attributes; read 2026-11) */
-function queryOf({ type, severity, cves }: Part): string {
-  const list = (words: readonly string[]) => words.map((word) => `'${word}'`).join(', ')
-  return [
-    `vulnerability where asset.type IN (${list([type.name])})`,
-    ...(severity === null ? [] : [`severity IN (${list([severity])})`]),
-    ...(cves === null ? [] : [`cve.id IN (${list(cves.map((cve) => cve.id))})`]),
-  ].join(' AND ')
 }
 
 /** What a cut download gave and its parts did not yet. */
@@ -120,7 +118,7 @@ class DownloadRun {
 
   async *chunks(): AsyncGenerator<Chunk<null>, PullEnd> {
     const refusals: PipelineError[] = []
-    const types = await this.#types()
+    const types = await typesToRead(this.#client)
     for (const type of types) {
       try {
         yield* this.#part({ type, severity: null, cves: null })
@@ -135,27 +133,6 @@ class DownloadRun {
     if (first !== undefined && refusals.length === types.length) throw first
     await this.#checkEmpty()
     return this.#end()
-  }
-
-  /** Without those that Compute tells in this connection, where that is not wanted twice. */
-  async #types(): Promise<readonly AssetType[]> {
-    if (this.#client.config.overlap === 'keep' || !(await this.#hasCompute())) return ASSET_TYPES
-    return ASSET_TYPES.filter(({ name }) => {
-      const stream = TOLD_BY_COMPUTE[name]
-      const isRead = PRISMA_CLOUD_STREAMS.some((known) => known === stream)
-      return stream === undefined || !isRead || !isEnabled(this.#client, stream)
-    })
-  }
-
-  /** @throws PipelineError when it cannot be found out: then nobody knows what to leave out */
-  async #hasCompute(): Promise<boolean> {
-    try {
-      await this.#client.compute()
-      return true
-    } catch (error) {
-      if (error instanceof PipelineError && error.failure === 'NOT_LICENSED') return false
-      throw error
-    }
   }
 
   async *#part(part: Part): AsyncGenerator<Chunk<null>, void> {
@@ -346,35 +323,6 @@ const SOURCES = JSON.stringify({
   vulnerability: 'vulnerabilities/search',
   asset: 'vulnerabilities/search/asset',
 })
-
-/** A part by its type, severity and first CVE. */
-const nameOf = ({ type, severity, cves }: Part): string =>
-  [type.name, severity, cves?.[0]?.id].filter((word) => typeof word === 'string').join(', ')
-
-/** CVEs of the rows that came, where the search does not know them: one more may have slipped. */
-function unlisted(listed: readonly Cve[], { units }: Download): Cve[] {
-  const known = new Set(listed.map((cve) => cve.id))
-  const ids = new Set([...units.keys()].map((id) => id.split('|')[1] ?? ''))
-  return [...ids.difference(known)].map((id) => ({ id, assets: 1, bytes: null }))
-}
-
-/** Groups whose assets together are few enough, as far as the search knows. */
-function groupsOf(cves: readonly Cve[], assetsMax: number): Cve[][] {
-  const groups: Cve[][] = []
-  let assets = 0
-  for (const cve of cves) {
-    const last = groups.at(-1)
-    const fits = last !== undefined && last.length < CVES_PER_QUERY_MAX
-    if (fits && assets + cve.assets <= assetsMax) {
-      last.push(cve)
-      assets += cve.assets
-    } else {
-      groups.push([cve])
-      assets = cve.assets
-    }
-  }
-  return groups
-}
 
 const tooManyParts = (): PipelineError =>
   new PipelineError('INTERNAL', 'FETCH', `more than ${PARTS_MAX} downloads in one run`)

@@ -16,12 +16,12 @@ export const COLUMNS = 'ASSET_ID,ASSET_TYPE,CVE_ID,PACKAGE_NAME,SEVERITY,NOTE'
 
 /**
  * CSPM on one server: `rowsOf` gives the rows of a query, without the header row; `search` answers
- * the searches, which else may not be asked.
+ * the searches, or gives a status; without it they may not be asked.
  */
 export async function vendor(
   rowsOf: (query: string, n: number) => string | Buffer | number,
   settings: Record<string, unknown> = {},
-  search: ((query: string) => unknown) | null = null,
+  search: ((query: string, path: string) => unknown) | null = null,
 ) {
   const queries: string[] = []
   const accepts: string[] = []
@@ -30,7 +30,8 @@ export async function vendor(
     if (request.url === '/meta_info') return reply(response, 200, {})
     const { query } = JSON.parse(request.body) as { query: string }
     if (!request.url.endsWith('/download')) {
-      return search === null ? reply(response, 403, {}) : reply(response, 200, search(query))
+      const answer = search === null ? 403 : search(query, request.url)
+      return typeof answer === 'number' ? reply(response, answer, {}) : reply(response, 200, answer)
     }
     queries.push(query)
     accepts.push(request.headers.accept ?? '')

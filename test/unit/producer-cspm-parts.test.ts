@@ -158,6 +158,42 @@ describe('a download that is cut', () => {
     ])
   })
 
+  it('gives assets of a CVE that only its own cut download has', async () => {
+    const row = (asset: string, cve: string) => `${asset},host,${cve},p,high,x\n`
+    const search = (_query: string, path: string) =>
+      path.endsWith('/asset')
+        ? { value: [{ id: 'a-1' }, { id: 'a-2' }] }
+        : {
+            data: {
+              items: [
+                { cveId: 'CVE-2026-0001', totalImpactedAssets: 4 },
+                { cveId: 'CVE-2026-0002', totalImpactedAssets: 1 },
+              ],
+            },
+          }
+    const { client } = await vendor(
+      (query) => {
+        if (!/'Host'\)/.test(query)) return ''
+        if (query.includes('CVE-2026-0001')) {
+          return row('a-8', 'CVE-2026-0001') + row('a-9', 'CVE-2026-0001')
+        }
+        const other = row('a-1', 'CVE-2026-0002')
+        return query.includes('cve.id') ? other : row('a-1', 'CVE-2026-0001') + other
+      },
+      { downloadRowsMax: 2 },
+      (query, path) => (query.includes("'Host'") ? search(query, path) : { data: { items: [] } }),
+    )
+    const { units, end } = await pull(client)
+    expect(units.map(({ unit }) => unit)).toEqual([
+      'a-1|CVE-2026-0001|',
+      'a-2|CVE-2026-0001|',
+      'a-8|CVE-2026-0001|p',
+      'a-9|CVE-2026-0001|p',
+      'a-1|CVE-2026-0002|p',
+    ])
+    expect(end).toEqual({ verdict: 'COMPLETE', declared: null, reason: null })
+  })
+
   it('is PARTIAL where fewer assets of a CVE are listed than the search counts', async () => {
     const cspm = { downloadRowsMax: 3, searchRowsMax: 2 }
     const simulator = await runSimulator({ machines: 60, cspm })

@@ -3,6 +3,7 @@ import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import type { PipelineError } from '../../contracts/errors.ts'
 import type { Unit } from '../../contracts/ports.ts'
+import { prismaCloudConnector } from '../../producers/prisma-cloud/connector.ts'
 import { classify } from '../../producers/prisma-cloud/errors.ts'
 import { sleepMs } from '../../runtime/http-retry.ts'
 import { connectPrisma } from '../support/connect.ts'
@@ -172,6 +173,54 @@ describe('the download of vulnerabilities', () => {
     const { units, end } = await pull(client)
     expect(units.map((u) => u.unit).toSorted()).toEqual(idsOf(simulator, 'keep'))
     expect(end.verdict).toBe('COMPLETE')
+  })
+})
+
+describe('the check of the vulnerabilities', () => {
+  const streams = Object.fromEntries(
+    prismaCloudConnector.sources.map(({ stream }) => [
+      stream,
+      { enabled: stream === 'cspm.vulnerabilities' },
+    ]),
+  )
+  /** What is asked of a tenant that has one CVE, on assets of `type`. */
+  const checked = async (type: string, settings: Record<string, unknown>) => {
+    const searched: string[] = []
+    const { client, queries } = await vendor(
+      () => '',
+      settings,
+      (query, path) => {
+        searched.push(query)
+        if (path.endsWith('/asset')) return 403
+        return { data: { items: query.includes(`'${type}'`) ? [{ cveId: 'CVE-2026-0001' }] : [] } }
+      },
+    )
+    const answers = await prismaCloudConnector.check(client)
+    const failed = answers.filter(({ error }) => error !== null)
+    return { queries, searched, failed: failed.map(({ step, error }) => [step, error?.failure]) }
+  }
+  const DENIED = [['read cspm.vulnerabilities (assets of a CVE)', 'ACCESS_FORBIDDEN']]
+
+  it('asks for the assets of a CVE of whichever type has one', async () => {
+    const { queries, searched, failed } = await checked('Host', { streams, ...KEEP })
+    expect(failed).toEqual(DENIED)
+    expect(queries).toHaveLength(1)
+    // Package, IaC, Host, and then the assets of the CVE on hosts.
+    const host = "vulnerability where asset.type IN ('Host')"
+    expect(searched.slice(2)).toEqual([host, host])
+  })
+
+  it.each([
+    ['drop', 2],
+    ['keep', 7],
+  ])('with overlap %s asks for %i types where none has a CVE', async (overlap, types) => {
+    const simulator = await runSimulator({ machines: 0 })
+    const { client } = connectPrisma(simulator.prisma, { overlap })
+    const answers = await prismaCloudConnector.check(client)
+    const own = answers.filter(({ step }) => step.startsWith('read cspm.vulnerabilities'))
+    expect(own.map(({ error }) => error)).toEqual([null, null])
+    const site = simulator.stats().sites.find((one) => one.vendor === 'prisma-cloud')
+    expect(site?.endpoints['cspm.vulnerability-search']?.requests).toBe(types)
   })
 })
 
