@@ -100,7 +100,7 @@ function apply(draft: Draft, work: Work, item: Item, walking: Walking): void {
     }
     case 'rewrite': {
       const unit = store.units.get(item.key)
-      if (unit !== undefined) draft.putUnit(item.key, { ...unit, marked: undefined })
+      if (unit !== undefined) draft.putUnit(item.key, withoutMark(unit))
       return
     }
     case 'purge': {
