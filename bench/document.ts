@@ -5,6 +5,7 @@ import type { Measurement } from './measurement.ts'
 /** Markdown. `loadavg` tells of what else the machine did meanwhile. */
 export function documentOf(
   says: string,
+  note: string,
   command: string,
   measurements: readonly Measurement[],
 ): string {
@@ -31,7 +32,9 @@ ${rows.join('\n')}
 
 Node ${process.version}, ${availableParallelism()} cores (${cpu}), ${gib} GiB; load average of
 the last 15 minutes when it ended: ${load}. Seconds are what a clock on the wall says, so other work
-on the machine is in them; CPU seconds are the process's own. The made-up texts compress better than
-a vendor's. Peak RSS is that of the process from its start until the end of the row.
+on the machine is in them; CPU seconds are the process's own. Peak RSS is that of the process from
+its start until the end of the row.
+
+${note}
 `
 }

@@ -6,13 +6,13 @@ import { startStack } from '../stack/stack.ts'
 import type { Benchmark } from './measurement.ts'
 import { documentOf } from './document.ts'
 import { measureW1 } from './w1.ts'
-import { measureW2 } from './w2.ts'
+import { W2_NOTE, measureW2 } from './w2.ts'
 
 type Named = {
   readonly says: string
   readonly run: Benchmark
   /** Where its table is kept in the repository; null: nowhere. */
-  readonly document: string | null
+  readonly document: { readonly path: string; readonly note: string } | null
 }
 const BENCHMARKS: ReadonlyMap<string, Named> = new Map<string, Named>([
   [
@@ -28,7 +28,7 @@ const BENCHMARKS: ReadonlyMap<string, Named> = new Map<string, Named>([
     {
       says: 'restoring the lifecycle from its compacted topic; sizes in entities may follow',
       run: measureW2,
-      document: 'docs/restore.md',
+      document: { path: 'docs/restore.md', note: W2_NOTE },
     },
   ],
 ])
@@ -68,8 +68,8 @@ async function measure(name: string, args: readonly string[]): Promise<void> {
     writeFileSync(join(root, '.exposure/bench', `${name}.json`), `${json}\n`)
     if (benchmark.document !== null) {
       const command = ['npm run bench --', name, ...args].join(' ')
-      const text = documentOf(benchmark.says, command, measurements)
-      writeFileSync(join(root, benchmark.document), text)
+      const text = documentOf(benchmark.says, benchmark.document.note, command, measurements)
+      writeFileSync(join(root, benchmark.document.path), text)
     }
   } finally {
     await stack?.stop()
