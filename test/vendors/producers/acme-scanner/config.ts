@@ -19,8 +19,8 @@ export const acmeScannerConnection = z.strictObject({
   type: z.literal('acme-scanner'),
   url: pastedUrl.transform((text) => new URL(withScheme(text)).origin),
   token: secretReference,
-  /** Hosts per page. */
-  pageSize: z.int().min(1).max(PAGE_SIZE_MAX).default(PAGE_SIZE_MAX),
+  /** Hosts per page, one of which the page before had. */
+  pageSize: z.int().min(2).max(PAGE_SIZE_MAX).default(PAGE_SIZE_MAX),
   requestsPerSecond: z.int().min(1).max(1_000).default(REQUESTS_PER_SECOND),
   streams: streamsOf(ACME_SCANNER_STREAMS),
 })
