@@ -91,6 +91,14 @@ export const SCENARIOS: readonly Scenario[] = [
     ending: () => cured('TOO_MANY_REQUESTS'),
   },
   {
+    name: 'too-many-requests-with-headers',
+    explanation: 'two calls are answered by 429 that says how long to wait',
+    faults: (s) => [
+      { ...entry(s), times: 2, kind: 'status', answer: 'too-many-requests-with-headers' },
+    ],
+    ending: () => cured('TOO_MANY_REQUESTS'),
+  },
+  {
     name: 'too-many-requests-html',
     explanation: 'a proxy answers 429 with a web page',
     faults: (s) => [{ ...entry(s), kind: 'status', answer: 'too-many-requests-html' }],

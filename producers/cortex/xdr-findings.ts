@@ -54,7 +54,8 @@ export const xdrFindings: XqlSource = {
     }
     const end = yield* pullXql(client, listing, from, context)
     if (dictionary.lacking === null) return end
-    return { ...end, verdict: 'PARTIAL', reason: end.reason ?? dictionary.lacking }
+    const reasons = [...(end.reason === null ? [] : [end.reason]), dictionary.lacking]
+    return { ...end, verdict: 'PARTIAL', reason: reasons.join('; ') }
   },
 }
 
@@ -74,21 +75,28 @@ async function readDictionary(client: CortexClient, context: PullContext): Promi
   const rows = new Map<string, Buffer>()
   const xql = { query: CVES_QUERY, windowMs: client.config.findingsWindow }
   let bytesLeft = DICTIONARY_BYTES_MAX
+  const answer = xqlRows(client, xql, context)
   try {
-    for await (const { element } of xqlRows(client, xql, context)) {
-      const { bytes, value } = element
+    for (;;) {
+      const next = await answer.next()
+      if (next.done === true) return { rows, lacking: next.value.whole ? null : NOT_WHOLE }
+      const { bytes, value } = next.value.element
       const name = isObject(value) ? value['name'] : undefined
       if (bytes === null || typeof name !== 'string' || rows.has(name)) continue
       bytesLeft -= bytes.length
-      if (bytesLeft < 0)
-        return { rows, lacking: `the dictionary exceeds ${DICTIONARY_BYTES_MAX} bytes` }
+      if (bytesLeft < 0) return { rows, lacking: TOO_LARGE }
       rows.set(name, bytes)
     }
   } catch (error) {
     if (!(error instanceof PipelineError) || error.failure !== 'NOT_LICENSED') throw error
+    return { rows, lacking: null }
+  } finally {
+    await answer.return({ declared: null, whole: false, endpoint: '' })
   }
-  return { rows, lacking: null }
 }
+
+const TOO_LARGE = `the dictionary of CVEs exceeds ${DICTIONARY_BYTES_MAX / 1024 / 1024} MiB`
+const NOT_WHOLE = 'the dictionary of CVEs is PARTIAL_SUCCESS: not every tenant answered'
 
 const BEFORE = Buffer.from('{"endpoint":')
 const BETWEEN = Buffer.from(',"cves":[')

@@ -46,8 +46,8 @@ export const incidentsWindow = (from: number, to: number): Readonly<Record<strin
 /**
  * One unit per incident and host, `{"incident":<element>,"extra":<answer or null>}`; without
  * `extra` where the details could not be read, and nobody knows what they say.
- * `total_count` need not match the rows, so that only a short page ends the listing; yet where it
- * says more than was listed, something is missing.
+ * `total_count` need not match the rows, so that it ends nothing; yet where it says more than was
+ * listed, something is missing.
  */
 export const xdrIncidents: ProbedSource<CortexClient, IncidentsCheckpoint> = {
   vendor: 'cortex',

@@ -1,11 +1,11 @@
 // What a plain use of kafkajs loses or doubles, and ours does not: C2, C3, C4 and C6 of its traps.
 // C1 needs three brokers (brokers.test.ts); C5 and C5b stand in integration/kafka-cures.test.ts.
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { createKafka } from '../../runtime/kafka/client.ts'
 import { openCluster } from '../../runtime/kafka/cluster.ts'
 import { openSession, type Session } from '../../runtime/kafka/session.ts'
 import { openWorld, outRecord, testLog, type World } from '../support/kafka-world.ts'
-import { waitFor } from '../support/stack.ts'
+import { stack, waitFor } from '../support/stack.ts'
 import { readBy } from './counted.ts'
 import { openKafkaProxy, type KafkaProxy, type Rule } from './kafka-proxy.ts'
 import { API } from './kafka-wire.ts'
@@ -35,6 +35,17 @@ async function naive(
   onTestFinished(() => producer.disconnect())
   return producer
 }
+
+/** A broker that has just started makes its topic of transactions first: not what is shown here. */
+beforeAll(async () => {
+  const producer = await naiveProducer(stack().brokers, 'coordinator')
+  const begun = async () => {
+    await (await producer.transaction()).abort()
+    return true
+  }
+  await waitFor(begun, { what: 'a coordinator of transactions' })
+  await producer.disconnect()
+})
 
 async function session(world: World, brokers: readonly string[], id: string): Promise<Session> {
   const client = createKafka({ ...world.settings, brokers }, 'chaos', testLog)

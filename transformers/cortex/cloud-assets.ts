@@ -144,9 +144,7 @@ function assetOf(row: Row, facts: RawFacts): AssetState {
   const cloud = placementOf(row, provider, instanceIds[0] ?? null)
   const fqdns = [...row['xdm.asset.external_fqdn'], ...row['xdm.host.fqdn']]
   const names = namesOf([row['xdm.asset.name'], ...fqdns])
-  const ips = [...row['xdm.host.ipv4_addresses'], ...row['xdm.host.ipv6_addresses']]
-  // A device that only the network saw has its address for a strong id.
-  const addresses = addressesOf(strongId === null ? ips : [...ips, strongId])
+  const addresses = addressesGiven(row)
   const macs = macsOf(row['xdm.host.mac_addresses'])
   const image = imageOf(kind, strongId)
   const correlation_keys = correlationKeysOf({
@@ -161,10 +159,8 @@ function assetOf(row: Row, facts: RawFacts): AssetState {
     publicIps: addresses.public,
     privateIps: addresses.private,
   })
-  const counts = severityCountsOf(
-    row['xdm.asset.related_issues.issues_breakdown'] ?? row.issues_breakdown,
-    null,
-  )
+  const breakdown = row['xdm.asset.related_issues.issues_breakdown'] ?? row.issues_breakdown
+  const counts = severityCountsOf(breakdown, null)
   return {
     ...names,
     asset_uid,
@@ -196,6 +192,13 @@ function assetOf(row: Row, facts: RawFacts): AssetState {
     finding_counts: counts,
     unmapped: unmappedOf(row, KNOWN),
   }
+}
+
+function addressesGiven(row: Row): ReturnType<typeof addressesOf> {
+  const strongId = row['xdm.asset.strong_id']
+  const ips = [...row['xdm.host.ipv4_addresses'], ...row['xdm.host.ipv6_addresses']]
+  // A device that only the network saw has its address for a strong id.
+  return addressesOf(strongId === null ? ips : [...ips, strongId])
 }
 
 const kindOf = (row: Row, isCloud: boolean): AssetKind =>

@@ -158,20 +158,9 @@ function assetOf(endpoint: Endpoint, facts: RawFacts): AssetState {
     network_interfaces: interfacesOf(macs, own.all),
     private_ips: addresses.private,
     public_ips: addresses.public,
-    os: osOf({
-      family: osFamilyOf([endpoint.os_type ?? endpoint.operating_system]),
-      name: endpoint.operating_system,
-      version: endpoint.os_version,
-      architecture: null,
-    }),
+    os: systemOf(endpoint),
     image: null,
-    agent: {
-      type: 'cortex-xdr',
-      id: endpoint.endpoint_id,
-      version: endpoint.endpoint_version,
-      status: endpoint.endpoint_status,
-      last_seen: lastSeen,
-    },
+    agent: agentOf(endpoint, lastSeen),
     // A public address may be that of a gateway: the agent does not say who can reach the machine.
     internet_exposed: null,
     exposed_services: [],
@@ -191,6 +180,22 @@ function assetOf(endpoint: Endpoint, facts: RawFacts): AssetState {
     unmapped: unmappedOf(endpoint, KNOWN),
   }
 }
+
+const systemOf = (endpoint: Endpoint): AssetState['os'] =>
+  osOf({
+    family: osFamilyOf([endpoint.os_type ?? endpoint.operating_system]),
+    name: endpoint.operating_system,
+    version: endpoint.os_version,
+    architecture: null,
+  })
+
+const agentOf = (endpoint: Endpoint, lastSeen: number | null): AssetState['agent'] => ({
+  type: 'cortex-xdr',
+  id: endpoint.endpoint_id,
+  version: endpoint.endpoint_version,
+  status: endpoint.endpoint_status,
+  last_seen: lastSeen,
+})
 
 /** `domain` is a DNS domain or a Windows workgroup; only the former makes a complete name. */
 function namesGiven(endpoint: Endpoint): (string | null)[] {

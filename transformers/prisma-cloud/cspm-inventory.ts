@@ -145,17 +145,7 @@ function assetOf({ item, details }: Unit, facts: RawFacts): AssetState {
     kind,
     native_type: item.assetType ?? '',
     name: item.name ?? item.id ?? item.unifiedAssetId,
-    cloud: cloudOf({
-      provider,
-      account_id: item.accountId,
-      account_name: item.accountName,
-      region: item.regionId,
-      resource_id: resourceId,
-      instance_id: isMachine ? item.id : null,
-      service: details.serviceName,
-      resource_type: item.assetType,
-      vpc_id: details.vpcId,
-    }),
+    cloud: placementOf({ item, details }, provider, resourceId, isMachine),
     network_interfaces: [],
     private_ips: addresses.private,
     public_ips: addresses.public,
@@ -180,6 +170,24 @@ function assetOf({ item, details }: Unit, facts: RawFacts): AssetState {
     unmapped: unmappedOf(item, KNOWN),
   }
 }
+
+const placementOf = (
+  { item, details }: Unit,
+  provider: string | null,
+  resourceId: string | null,
+  isMachine: boolean,
+): AssetState['cloud'] =>
+  cloudOf({
+    provider,
+    account_id: item.accountId,
+    account_name: item.accountName,
+    region: item.regionId,
+    resource_id: resourceId,
+    instance_id: isMachine ? item.id : null,
+    service: details.serviceName,
+    resource_type: item.assetType,
+    vpc_id: details.vpcId,
+  })
 
 /** The worst severity with an open alert. */
 function criticalityOf(alertStatus: unknown): AssetState['criticality'] {

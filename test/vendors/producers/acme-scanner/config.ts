@@ -19,7 +19,7 @@ export const acmeScannerConnection = z.strictObject({
   type: z.literal('acme-scanner'),
   url: pastedUrlAs((text) => new URL(withScheme(text)).origin),
   token: secretReference,
-  /** Hosts per page. */
+  /** Hosts per page, one of which the page before had. */
   pageSize: z.int().min(2).max(PAGE_SIZE_MAX).default(PAGE_SIZE_MAX),
   requestsPerSecond: z.int().min(1).max(1_000).default(REQUESTS_PER_SECOND),
   streams: streamsOf(ACME_SCANNER_STREAMS),
