@@ -44,10 +44,13 @@ async function main(args: readonly string[]): Promise<number> {
     const command = `npm run chaos -- ${args.join(' ')}`.trim()
     let broken = 0
     for (const scenario of chosen) {
-      const reports = await runSeeds(scenario, seeds, stack)
-      broken += reports.filter(({ problems }) => problems.length > 0).length
       const isWritten = values.seed === undefined && !values['no-report']
-      if (isWritten) console.error(`written: ${writeReport(scenario, command, reports)}`)
+      // After each seed: a run that is broken off keeps what it has measured.
+      const onReports = (reports: readonly ScenarioReport[]) => {
+        if (isWritten) writeReport(scenario, command, reports, seeds.length)
+      }
+      const reports = await runSeeds(scenario, seeds, stack, onReports)
+      broken += reports.filter(({ problems }) => problems.length > 0).length
     }
     return broken === 0 ? 0 : 1
   } finally {
@@ -66,12 +69,14 @@ async function runSeeds(
   scenario: Scenario,
   seeds: readonly number[],
   stack: StackAddresses,
+  onReports: (reports: readonly ScenarioReport[]) => void,
 ): Promise<ScenarioReport[]> {
   const reports: ScenarioReport[] = []
   for (const seed of seeds) {
     const report = await runSeed(scenario, seed, stack)
     reports.push(report)
     console.log(JSON.stringify(report))
+    onReports(reports)
   }
   return reports
 }

@@ -19,10 +19,11 @@ export function writeReport(
   scenario: Scenario,
   command: string,
   reports: readonly ScenarioReport[],
+  seedsAsked: number,
 ): string {
   const text = existsSync(FILE) ? readFileSync(FILE, 'utf8') : HEAD
   const [begin, end] = [markOf(scenario.name, 'begin'), markOf(scenario.name, 'end')]
-  const section = `${begin}\n${sectionOf(scenario, command, reports)}\n${end}`
+  const section = `${begin}\n${sectionOf(scenario, command, reports, seedsAsked)}\n${end}`
   const [from, to] = [text.indexOf(begin), text.indexOf(end)]
   const written =
     from < 0 || to < from
@@ -36,11 +37,12 @@ function sectionOf(
   { name, says }: Scenario,
   command: string,
   reports: readonly ScenarioReport[],
+  seedsAsked: number,
 ): string {
   const good = reports.filter(({ problems }) => problems.length === 0)
   const sum = (of: (report: ScenarioReport) => number) => reports.reduce((n, r) => n + of(r), 0)
   const rows: [string, string | number][] = [
-    ['seeds', `${reports.length}, of which ${good.length} without one broken promise`],
+    ['seeds', `${reports.length} of ${seedsAsked}; ${good.length} without one broken promise`],
     ['seeds by number', reports.map(({ seed }) => seed).join(' ')],
     ...attacksOf(reports),
     ...takeOversOf(reports),
