@@ -8,7 +8,8 @@ import type { Origin } from './events.ts'
 import type { Contribution, Entity, UnitState } from './state.ts'
 
 /**
- * A unit that loses more findings than both of these is believed only when its next sight agrees.
+ * A unit that loses more open findings than both of these is believed only when the next run's
+ * sight agrees.
  */
 export const DOUBT_FINDINGS = 20
 export const DOUBT_SHARE = 0.8
@@ -68,12 +69,14 @@ export function stage(
     shown.add(state.finding_uid)
     contribute(work, 'finding', state.finding_uid, { unit: unitKey, rank, state })
   }
+  const wasOpen = (id: string) => isOpenFinding(view.entity(id))
   const { kept, doubted } = withdrawMissing(
     work,
     unitKey,
     previous,
     shown,
     observation.findingsKnown,
+    wasOpen,
   )
   const unit = {
     runId: newestRun(previous, origin.facts),
@@ -115,6 +118,9 @@ function contribute(
   advance(work, kind, id, current, [...others, contribution], null)
 }
 
+const isOpenFinding = (entity: Entity | undefined): boolean =>
+  entity?.kind === 'finding' && !entity.closed
+
 /** Entities that the unit showed before and shows no more; held back when too many at once. */
 function withdrawMissing(
   work: Work,
@@ -122,13 +128,17 @@ function withdrawMissing(
   previous: UnitState | undefined,
   shown: ReadonlySet<string>,
   findingsKnown: boolean,
+  wasOpen: (id: string) => boolean,
 ): { kept: string[]; doubted: boolean } {
   const missing = (previous?.entities ?? []).filter((id) => !shown.has(id))
   const isFinding = (id: string) => work.view.entity(id)?.kind === 'finding'
-  const open = missing.filter((id) => isFinding(id) && work.view.entity(id)?.closed === false)
-  const before = (previous?.entities ?? []).filter(isFinding).length
-  const many = open.length > DOUBT_FINDINGS && open.length > before * DOUBT_SHARE
-  const doubted = findingsKnown && many && previous?.doubted !== true
+  // What the vendor had closed already is no finding to lose, nor one to measure the loss by.
+  const lost = missing.filter(wasOpen).length
+  const before = (previous?.entities ?? []).filter(wasOpen).length
+  const many = lost > DOUBT_FINDINGS && lost > before * DOUBT_SHARE
+  // The same answer asked for twice in one run is one answer.
+  const agrees = previous?.doubted === true && work.origin.facts.runId > previous.runId
+  const doubted = findingsKnown && many && !agrees
   const kept: string[] = []
   for (const id of missing) {
     if (isFinding(id) && (!findingsKnown || doubted)) kept.push(id)
