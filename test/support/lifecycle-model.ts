@@ -221,14 +221,14 @@ export class LifecycleModel {
     const reached = (of: { sure: number; trail: number }) =>
       of.sure + of.trail + weight >= closeAfterRuns
     const missing = units.filter(([, unit]) => unit.runId !== e.runId)
-    const late = reached(stream) ? missing.filter(([, unit]) => reached(unit)) : []
+    const isSaying = e.hold || reached(stream)
+    const late = isSaying ? missing.filter(([, unit]) => e.hold || reached(unit)) : []
     const outside = late.filter(([, unit]) => unit.outside)
     const absent = late.filter(([, unit]) => !unit.outside)
     const among = units.length - outside.length
     const blows = absent.length > fuseUnits && absent.length > among * fuseShare
     const keep = e.hold || isBlind || blows
-    const isSaying = reached(stream)
-    if (!isBlind) for (const of of [stream, ...missing.map(([, u]) => u)]) add(of, e.verdict)
+    if (!keep) for (const of of [stream, ...missing.map(([, u]) => u)]) add(of, e.verdict)
     const still = isSaying || stream.held === null ? [] : this.#stillHeld(stream.held.units)
     const held = isSaying ? [...(keep ? absent : []), ...outside].map(([key]) => key) : still
     const { runId, startMs } = e

@@ -90,6 +90,17 @@ describe('a unit that a COMPLETE run does not list', () => {
     expect(tallyIn(out)).toMatchObject({ closed: 2, held: 0, hold: null, units_seen: 1 })
   })
 
+  it('takes no finding along as ASSET_GONE whose asset another connection still shows', () => {
+    const bench = new LifecycleBench()
+    runOf(bench, 0, ['web-1', 'web-2'])
+    const spare = hostFacts({ connection: 'spare', runId: idOf(0), fetchedAtMs: startOf(0) })
+    bench.commit(bench.record(spare, host([])))
+    const out = runOf(bench, 1, [])
+    expect(assetsIn(out).map(({ name, status }) => [name, status])).toEqual([['web-2', 'GONE']])
+    const closed = findingsIn(out).map(({ asset, resolution }) => `${asset.name} ${resolution}`)
+    expect(closed.toSorted()).toEqual(['web-1 ABSENT_FROM_SNAPSHOT', 'web-2 ASSET_GONE'])
+  })
+
   it('is told once', () => {
     const bench = new LifecycleBench()
     runOf(bench, 0, ['web-1', 'web-2'])

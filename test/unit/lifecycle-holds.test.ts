@@ -66,6 +66,44 @@ it('does not count a listing that may have shown it in a record nobody could rea
   expect(gone(runOf(bench, 3, ['web-1']))).toEqual(['web-2'])
 })
 
+it.each([
+  ['COMPLETE', 2],
+  ['DRIFTED', 1],
+] as const)('does not count a %s listing that is held', (verdict, closeAfterRuns) => {
+  const bench = new LifecycleBench('1', { closeAfterRuns })
+  const hold = 'the listing has no rows; the last complete one had 2'
+  runOf(bench, 0, ['web-1', 'web-2'], { verdict: 'COMPLETE' })
+  expect(tallyIn(runOf(bench, 1, [], { verdict, hold }))).toMatchObject({ held: 4, hold })
+  const sound = runOf(bench, 2, ['web-1'], { verdict })
+  expect([gone(sound), tallyIn(sound)?.held]).toEqual([[], 0])
+  bench.restore('half')
+  expect(gone(runOf(bench, 3, ['web-1'], { verdict }))).toEqual(['web-2'])
+})
+
+it('does not count a listing that the fuse of the partition holds', () => {
+  const bench = new LifecycleBench('1', { closeAfterRuns: 2 })
+  const names = Array.from({ length: 40 }, (_, i) => `m-${10 + i}`)
+  const early = names.slice(0, 10)
+  runOf(bench, 0, names)
+  runOf(bench, 1, [...early, 'm-49'])
+  expect(tallyIn(runOf(bench, 2, early))).toMatchObject({ held: 58 })
+  // The held one and this one lack m-49: that is one listing without it.
+  expect(gone(runOf(bench, 3, names.slice(0, 39)))).toEqual([])
+  expect(gone(runOf(bench, 4, names.slice(0, 39)))).toEqual(['m-49'])
+})
+
+it.each([
+  ['COMPLETE', 3],
+  ['DRIFTED', 1],
+] as const)('closes by a release all that a held %s listing lacks', (verdict, closeAfterRuns) => {
+  const bench = new LifecycleBench('1', { closeAfterRuns })
+  runOf(bench, 0, ['web-1', 'web-2', 'web-3'])
+  const hold = 'the listing has 1 rows; the last complete one had 3'
+  runOf(bench, 1, ['web-1'], { verdict, hold })
+  bench.commit(look(bench, 2, 'web-3'))
+  expect(gone(bench.commitControl(bench.order(release(1, 2))))).toEqual(['web-2'])
+})
+
 it('goes on holding when a listing after other filters says nothing yet', () => {
   const bench = new LifecycleBench('1', { closeAfterRuns: 2 })
   runOf(bench, 0, ['web-1', 'web-2', 'web-3'])

@@ -53,7 +53,9 @@ export function judge(
   // A record of this run may have been a sight of one of the absent.
   const blind = store.blindOffset > (known?.endOffset ?? -1)
   const listed = end.kind === 'SNAPSHOT' && isListing(end)
-  const before = listed ? thresholdOf(listings, rules.closeAfterRuns) : null
+  // Of a held listing the operator decides, who is told all that it lacks.
+  const enough = end.hold === null ? thresholdOf(listings, rules.closeAfterRuns) : end.runId
+  const before = listed ? enough : null
   const { unitsSeen, deadLettered, units, absent, outside } = survey(
     store,
     `${streamName}|`,
@@ -62,6 +64,7 @@ export function judge(
     scopeSince,
   )
   const reason = absent.length === 0 ? null : holdReason(blind, end, absent.length, units, rules)
+  const isHeld = end.hold !== null || reason !== null
   // A listing that says nothing yet leaves held what an earlier one has held.
   const still = listed && before === null ? heldStill(store, streamName, known?.held ?? null) : []
   const held = [...(reason === null ? [] : absent), ...outside, ...still]
@@ -75,8 +78,8 @@ export function judge(
     completeRunId: end.verdict === 'COMPLETE' ? end.runId : (known?.completeRunId ?? null),
     scope: end.scope,
     scopeSince,
-    // Who was absent from a blind run may have been there: later runs must not count it.
-    listings: blind && listed ? listings.slice(0, -1) : listings,
+    // Who was absent from a blind or a held run may have been there: no later one counts it.
+    listings: listed && (blind || isHeld) ? listings.slice(0, -1) : listings,
     held: heldAfter(known?.held ?? null, end, listed, before, held.length),
     walk: null,
     endOffset: Number(endOffset),
