@@ -3,6 +3,7 @@ import { controlOf, runIdOf } from '../contracts/envelope.ts'
 import type { OutRecord } from '../contracts/processing.ts'
 import { rawTopic, VENDORS, topicName } from '../contracts/topics.ts'
 import { randomInt } from 'node:crypto'
+import { loadConnections } from './connections.ts'
 import { withHeaders, withoutOurs } from './dead-letter.ts'
 import {
   type Letter,
@@ -66,14 +67,18 @@ export type Moved = {
 
 /**
  * Puts every open letter that matches back to the topic and partition it came from, in one
- * transaction with the marker that says so. @throws PipelineError; what was moved by then stays so
+ * transaction with the marker that says so; letters of connections that are no more stay.
+ * @throws PipelineError; what was moved by then stays so
  */
 export function replayLetters(options: ReplayOptions): Promise<Moved> {
   const { prefix } = options.settings
   const { attemptsMax, repairOf } = options
-  return moveLetters(options, (letter, moveId) =>
-    replayOf(letter, prefix, moveId, { attemptsMax, repair: repairOf(letter) }),
-  )
+  return moveLetters(options, async (reader) => {
+    const known = await loadConnections(prefix, reader.readToEnd.bind(reader))
+    const connections = new Set(known.map(({ name }) => name))
+    return (letter, moveId) =>
+      replayOf(letter, prefix, moveId, { attemptsMax, connections, repair: repairOf(letter) })
+  })
 }
 
 /**
@@ -94,7 +99,7 @@ export async function purgeLetters(options: MoveOptions): Promise<Moved> {
       },
       onEnds: (found) => (ends = found),
     },
-    () => ({ kind: 'purge' }),
+    async () => () => ({ kind: 'purge' }),
   )
   if (dryRun) return moved
   const topic = topicName(settings.prefix, 'dlq')
@@ -114,12 +119,13 @@ type Passing = MoveOptions & {
 }
 
 type MoveOf = (letter: Letter, moveId: string) => Move
+type Begin = (reader: LogReader) => Promise<MoveOf>
 
 /**
  * Fence, then read: whoever moved letters before has been decided, and nobody else moves any until
  * this is done or fenced in its turn.
  */
-async function moveLetters(options: Passing, moveOf: MoveOf): Promise<Moved> {
+async function moveLetters(options: Passing, begin: Begin): Promise<Moved> {
   const { settings, log, dryRun } = options
   const reader = openLogReader(settings, log)
   let session: Session | null = null
@@ -130,7 +136,7 @@ async function moveLetters(options: Passing, moveOf: MoveOf): Promise<Moved> {
         transactionTimeoutMs: TRANSACTION_TIMEOUT_MS,
       })
     }
-    return await moveAll(options, moveOf, reader, session)
+    return await moveAll(options, await begin(reader), reader, session)
   } finally {
     await session?.close()
     await reader.close()
@@ -200,16 +206,23 @@ function outputsOf(
   return outputs
 }
 
+export type ReplayRules = {
+  readonly attemptsMax: number
+  /** Names of those that are defined. */
+  readonly connections: ReadonlySet<string>
+  readonly repair: Repair | null
+}
+
 /** Where the letter goes, or why it stays. */
 export function replayOf(
   letter: Letter,
   prefix: string,
   moveId: string,
-  { attemptsMax, repair }: { readonly attemptsMax: number; readonly repair: Repair | null },
+  { attemptsMax, connections, repair }: ReplayRules,
 ): Move {
   const original = withoutOurs(letter.record)
   const repaired = repair === null ? original : repairedParts(original, repair)
-  const why = refusal(letter, prefix, repaired.headers)
+  const why = refusal(letter, prefix, repaired.headers, connections)
   if (why !== null) return { kind: 'refuse', why }
   const came = { 'x-dlq-replay': moveId, 'x-dlq-letter': letter.id }
   if (letter.attempts >= attemptsMax) {
@@ -233,6 +246,7 @@ function refusal(
   letter: Letter,
   prefix: string,
   headers: Readonly<Record<string, string>>,
+  connections: ReadonlySet<string>,
 ): string | null {
   const { topic, topicPartition, record } = letter
   if (topicPartition < 0) {
@@ -251,9 +265,14 @@ function refusal(
     return 'its headers were too large to be kept'
   }
   const control = controlOf(headers)
-  return control === null
+  if (control !== null) {
+    return `it is the control record "${control}": the next run, or the order given again, says it anew`
+  }
+  const connection = headers['x-connection']
+  // Without a run of the connection nothing would ever close what the record brings.
+  return connection === undefined || connections.has(connection)
     ? null
-    : `it is the control record "${control}": the next run, or the order given again, says it anew`
+    : `there is no connection ${connection}: nothing would ever close what it shows`
 }
 
 type Parts = Pick<OutRecord, 'key' | 'headers' | 'exact'>

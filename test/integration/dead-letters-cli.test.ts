@@ -10,7 +10,7 @@ import { TOPICS, topicName } from '../../contracts/topics.ts'
 import { deadLetter } from '../../runtime/dead-letter.ts'
 import { openAdmin } from '../../runtime/kafka/admin.ts'
 import { createLogger } from '../../runtime/log.ts'
-import { dlq, listed, write } from '../support/dead-letters.ts'
+import { defineConnection, dlq, listed, write } from '../support/dead-letters.ts'
 import { runEndOf } from '../support/lifecycle.ts'
 import { type Product, startProduct } from '../support/product.ts'
 
@@ -42,6 +42,7 @@ const letterOf = (product: Product, unit: number, attempts = 1): OutRecord =>
 async function withLetters(count: number, attempts?: number): Promise<Product> {
   const product = await startProduct({ connections: [] })
   expect((await product.exposure(['topics', 'apply'])).code).toBe(0)
+  await defineConnection(product, 'prod')
   const units = Array.from({ length: count }, (_, at) => at)
   await write(
     product,
@@ -121,7 +122,9 @@ describe('exposure dlq replay', { timeout: TEST_TIMEOUT_MS }, () => {
         1,
       )
     const end = encodeRunEnd(runEndOf())
+    const removed = { key: 'old|compute.hosts|u', headers: { ...host, 'x-connection': 'old' } }
     await write(product, [
+      letter(removed),
       letter({ partition: -1 }),
       letter({ topic: topicName(prefix, 'findings'), key: 'fnd_1' }),
       letter({ ...end }),
@@ -130,8 +133,9 @@ describe('exposure dlq replay', { timeout: TEST_TIMEOUT_MS }, () => {
     expect(out).toMatch(/never was on a topic: the next run of its stream reads it/)
     expect(out).toMatch(/only raw records are replayed: on exposure\.findings/)
     expect(out).toMatch(/is the control record "run-end"/)
-    expect(out).toMatch(/\n0 replayed, 0 to quarantine, 3 left where they are/)
-    expect((await listed(product)).letters).toBe(3)
+    expect(out).toMatch(/there is no connection old: nothing would ever close what it shows/)
+    expect(out).toMatch(/\n0 replayed, 0 to quarantine, 4 left where they are/)
+    expect((await listed(product)).letters).toBe(4)
   })
 })
 

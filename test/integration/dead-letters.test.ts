@@ -9,7 +9,7 @@ import type { Run } from '../../contracts/run.ts'
 import { topicName } from '../../contracts/topics.ts'
 import { type Repair, replayLetters } from '../../runtime/dead-letter-moves.ts'
 import { createLogger } from '../../runtime/log.ts'
-import { dlq, listed, write } from '../support/dead-letters.ts'
+import { defineConnection, dlq, listed, write } from '../support/dead-letters.ts'
 import { type Product, startProduct } from '../support/product.ts'
 import { waitFor } from '../support/stack.ts'
 
@@ -157,6 +157,7 @@ describe('20 damaged records among 200', { timeout: TEST_TIMEOUT_MS }, () => {
     const { units, ends } = await listing()
     const product = await startProduct({ connections: [] })
     await applied(product)
+    await defineConnection(product, 'prisma')
     const good = units.map((unit) => onTopicOf(product, unit))
     const poison = poisoned(good)
     const ended = ends.map((end) => onTopicOf(product, end))

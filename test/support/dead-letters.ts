@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { expect } from 'vitest'
 import type { OutRecord } from '../../contracts/processing.ts'
+import { connectionRecord } from '../../runtime/connections.ts'
 import { createKafka } from '../../runtime/kafka/client.ts'
 import { openSession } from '../../runtime/kafka/session.ts'
 import { createLogger } from '../../runtime/log.ts'
@@ -18,6 +19,19 @@ export async function write({ settings }: Product, outputs: readonly OutRecord[]
   await session.commit({ outputs })
   await session.close()
 }
+
+/** A connection of Prisma Cloud that is defined and polled by nobody. */
+export const defineConnection = (product: Product, name: string): Promise<void> =>
+  write(product, [
+    connectionRecord(product.prefix, {
+      v: 1,
+      name,
+      vendor: 'prisma-cloud',
+      host: 'console.example.com',
+      paused: true,
+      settings: {},
+    }),
+  ])
 
 /** What a `dlq` command prints; it must end well, without a word on stderr. */
 export async function dlq(product: Product, ...args: string[]) {

@@ -167,7 +167,7 @@ describe('a filter', () => {
 })
 
 const moveOf = (letter: Letter, attemptsMax = 5, repair: Repair | null = null): Move =>
-  replayOf(letter, 'p.', 'move-1', { attemptsMax, repair })
+  replayOf(letter, 'p.', 'move-1', { attemptsMax, connections: new Set(['prod']), repair })
 
 describe('a replay', () => {
   it('is the record as it was, where it was, with its attempts', async () => {
