@@ -38,12 +38,20 @@ const checkpointSchema = z.object({
   wholeAtMs: z.int().optional(),
   /** The newest observation of the stream so far; older builds did not keep it. */
   newestFetchedAtMs: z.int().optional(),
+  /** Since when all that the stream has shown is taken back; absent from its next run on. */
+  withdrawnAtMs: z.int().optional(),
 })
 
 export type RunCheckpoint = z.infer<typeof checkpointSchema>
 
-const releasedSchema = z.object({ runId: z.string(), fetched: z.int() })
-/** A run whose held closures the operator has released: the next one is compared with it. */
+const releasedSchema = z.object({
+  runId: z.string(),
+  /** 0: the operator has said that there is nothing. */
+  fetched: z.int(),
+  /** Older builds did not keep it. */
+  scope: z.string().optional(),
+})
+/** A held run that the operator has released: the next ones of its scope are compared with it. */
 export type Released = z.infer<typeof releasedSchema>
 
 type StreamName = { readonly connection: string; readonly stream: string }

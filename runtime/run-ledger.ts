@@ -21,25 +21,32 @@ export type RunFacts = {
 }
 
 /**
- * Units that the run is compared with: the last COMPLETE run of its scope, or a later one that the
- * operator has released. Null: other filters are in force than ever before.
+ * Units that the run is compared with: the last COMPLETE run of its scope, or a later one of it
+ * that the operator has released. Null: other filters are in force than ever before.
  */
 export function baselineOf(
   run: Pick<RunCheckpoint, 'scope' | 'lastComplete'>,
   released: Released | null,
 ): number | null {
   const last = run.lastComplete
-  if (released !== null && (last === null || released.runId > last.runId)) return released.fetched
-  if (last === null || (last.scope ?? run.scope) !== run.scope) return null
-  return last.fetched
+  // Older builds did not keep the scope of either.
+  const isOfScope = ({ scope }: { scope?: string | undefined }) =>
+    (scope ?? run.scope) === run.scope
+  const isNewer = released !== null && (last === null || released.runId > last.runId)
+  if (isNewer && isOfScope(released)) return released.fetched
+  return last !== null && isOfScope(last) ? last.fetched : null
 }
 
-/** Why closures are to be held: "200 with no rows" is suspicious, and so is a sudden loss. */
+/**
+ * Why closures are to be held: "200 with no rows" is suspicious, and so is a sudden loss. Null where
+ * nothing was there before either: the operator has said once that it is empty.
+ */
 export function holdReason(
   fetched: number,
   before: number | null,
   fusePercent: number,
 ): string | null {
+  if (before === 0) return null
   if (fetched === 0) {
     return before === null
       ? 'the listing has no rows at all'
@@ -55,6 +62,10 @@ export function holdReason(
 export const releaseStep = (runId: string): string =>
   `Look whether the vendor shows them still. If they are really gone: exposure runs release ${runId}`
 
+/** The same where nothing was ever listed. */
+const emptyStep = (runId: string): string =>
+  `Look whether the vendor shows any. If there are really none: exposure runs release ${runId}`
+
 /** MISSING_DATA when closures are held, or not everything was listed; null: nothing is missing. */
 export function missingError(
   { runId, verdict }: Pick<RunCheckpoint, 'runId' | 'verdict'>,
@@ -64,9 +75,12 @@ export function missingError(
 ): PipelineError | null {
   const message = hold ?? (verdict === 'PARTIAL' ? reason : null)
   if (message === null) return null
-  // With nothing before there is nothing to release.
-  const details = hold === null || before === null ? undefined : { remediation: releaseStep(runId) }
-  return new PipelineError('MISSING_DATA', 'SNAPSHOT', message, details)
+  // A run that did not list everything closes nothing, released or not.
+  if (hold === null || verdict === 'PARTIAL') {
+    return new PipelineError('MISSING_DATA', 'SNAPSHOT', message)
+  }
+  const remediation = before === null ? emptyStep(runId) : releaseStep(runId)
+  return new PipelineError('MISSING_DATA', 'SNAPSHOT', message, { remediation })
 }
 
 /** Units that could not be published make a listing PARTIAL, however it ended. */

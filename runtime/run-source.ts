@@ -6,7 +6,7 @@ import type { OutRecord } from '../contracts/processing.ts'
 import type { Run, Verdict } from '../contracts/run.ts'
 import {
   type ReadToEnd,
-  type Released,
+  type Progress,
   type RunCheckpoint,
   checkpointRecord,
   loadProgress,
@@ -55,6 +55,8 @@ export type RunSourceOptions = {
   readonly signal: AbortSignal
 }
 
+type ReadingOptions = Pick<RunSourceOptions, 'prefix' | 'readToEnd'>
+
 export type RunOutcome = {
   readonly runId: string
   readonly verdict: Verdict
@@ -87,18 +89,21 @@ export async function runSource<Client>(
   })
   try {
     failpoint('source.fenced')
-    const saved = await loadProgress(options.prefix, options.readToEnd).catch((cause: unknown) => {
-      if (cause instanceof PipelineError && !cause.retriable) throw cause
-      throw new RunInterrupted('the checkpoints cannot be read', { cause })
-    })
+    const saved = await progressOf(options)
     const key = streamKey({ connection: task.connection, stream: task.source.stream })
-    const released = saved.released.get(key) ?? null
-    const run = new StreamRun(task, options, session, released)
+    const run = new StreamRun(task, options, session)
     return await run.perform(saved.checkpoints.get(key))
   } finally {
     await session.close()
   }
 }
+
+/** @throws RunInterrupted when Kafka failed; PipelineError for checkpoints of another version */
+export const progressOf = ({ prefix, readToEnd }: ReadingOptions): Promise<Progress> =>
+  loadProgress(prefix, readToEnd).catch((cause: unknown) => {
+    if (cause instanceof PipelineError && !cause.retriable) throw cause
+    throw new RunInterrupted('the checkpoints cannot be read', { cause })
+  })
 
 type Pull = AsyncGenerator<Chunk<unknown>, PullEnd>
 
@@ -106,21 +111,14 @@ class StreamRun<Client> {
   readonly #task: StreamTask<Client>
   readonly #options: RunSourceOptions
   readonly #session: Session
-  readonly #released: Released | null
   readonly #scope: string
   /** This run began with a clock that is behind what the stream has seen. */
   #clockBehind = false
 
-  constructor(
-    task: StreamTask<Client>,
-    options: RunSourceOptions,
-    session: Session,
-    released: Released | null,
-  ) {
+  constructor(task: StreamTask<Client>, options: RunSourceOptions, session: Session) {
     this.#task = task
     this.#options = options
     this.#session = session
-    this.#released = released
     const filters = task.source.filters?.(task.client) ?? {}
     this.#scope = scopeOf(task.connection, task.source.stream, filters)
   }
@@ -237,7 +235,11 @@ class StreamRun<Client> {
     const last = chunk === null ? progress : this.#advanced(progress, chunk)
     const { verdict, reason } = withLosses(end, last)
     const { nowMs, fusePercent = FUSE_PERCENT } = this.#options
-    const before = baselineOf(last, this.#released)
+    // Not what was there at the start: the operator may have released the run before meanwhile.
+    const { released } = await progressOf(this.#options)
+    const { connection, source } = this.#task
+    const key = streamKey({ connection, stream: source.stream })
+    const before = baselineOf(last, released.get(key) ?? null)
     const hold = holdReason(last.fetched, before, fusePercent)
     const complete = verdict === 'COMPLETE' && hold === null
     const { runId, fetched, scope } = last

@@ -8,6 +8,7 @@ import {
   type RunFacts,
   FUSE_PERCENT,
   holdReason,
+  missingError,
   runEndRecords,
   runLedgerRecord,
 } from '../../runtime/run-ledger.ts'
@@ -44,8 +45,30 @@ describe('holding closures', () => {
     ['fewer than seven tenths', 69, 100, 'the listing has 69 rows; the last complete one had 100'],
     ['no rows after some', 0, 3, 'the listing has no rows; the last complete one had 3'],
     ['no rows at all', 0, null, 'the listing has no rows at all'],
+    ['no rows where the operator has said that there are none', 0, 0, null],
   ])('answers %s', (_name, fetched, before, reason) => {
     expect(holdReason(fetched, before, FUSE_PERCENT)).toBe(reason)
+  })
+})
+
+describe('what is missing', () => {
+  it.each([
+    ['nothing was ever listed', null, 'If there are really none'],
+    ['rows have vanished', 9, 'If they are really gone'],
+  ])('names the run to release where %s', (_what, before, text) => {
+    const hold = holdReason(0, before, FUSE_PERCENT)
+    const complete = { ...ended, verdict: 'COMPLETE' } as const
+    const { remediation } = missingError(complete, null, hold, before) ?? {}
+    expect(remediation).toContain(`${text}: exposure runs release ${ended.runId}`)
+  })
+
+  it.each([
+    [null, 'a page is missing'],
+    ['the listing has no rows', 'the listing has no rows'],
+  ])('is nothing to release where a listing with hold %j is PARTIAL', (hold, message) => {
+    const error = missingError(ended, 'a page is missing', hold, 100)
+    expect(error?.message).toBe(message)
+    expect(error?.remediation).not.toContain('runs release')
   })
 })
 

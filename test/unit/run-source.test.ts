@@ -21,7 +21,8 @@ describe('the fuse', () => {
     [6, 10, 'the listing has 6 rows; the last complete one had 10'],
     [0, 10, 'the listing has no rows; the last complete one had 10'],
     [0, null, 'the listing has no rows at all'],
-    [0, 0, 'the listing has no rows; the last complete one had 0'],
+    [0, 0, null],
+    [5, 0, null],
     [1_000, 10, null],
   ])('with %i rows after %s says %j', (fetched, before, expected) => {
     expect(holdReason(fetched, before, FUSE_PERCENT)).toBe(expected)
@@ -47,6 +48,11 @@ describe('the fuse', () => {
     expect(baselineOf(run, { runId: '3', fetched: 4 })).toBe(4)
     expect(baselineOf(run, { runId: '1', fetched: 4 })).toBe(10)
     expect(baselineOf({ ...run, lastComplete: null }, { runId: '1', fetched: 4 })).toBe(4)
+    // Of other filters it says nothing.
+    const released = { runId: '3', fetched: 4, scope: 'a' }
+    expect(baselineOf({ ...run, scope: 'b' }, released)).toBeNull()
+    expect(baselineOf({ ...run, scope: 'a' }, released)).toBe(4)
+    expect(baselineOf(run, { ...released, scope: 'b' })).toBe(10)
   })
 })
 
@@ -124,14 +130,15 @@ describe('checkpoints', () => {
   })
 
   it('stand beside what the operator has released, and both are forgotten together', async () => {
-    const released = releasedRecord('prod.', stream, { runId: 'r', fetched: 3 })
+    const measure = { runId: 'r', fetched: 3, scope: 'a' }
+    const released = releasedRecord('prod.', stream, measure)
     const records = [checkpointRecord('prod.', stream, checkpoint), released]
     const topic = async (_name: string, _at: number, onRecord: (record: KafkaRecord) => void) => {
       records.forEach((record, i) => onRecord({ ...record, offset: BigInt(i), timestampMs: 0 }))
     }
     const progress = await loadProgress('prod.', topic)
     expect(progress.checkpoints).toEqual(new Map([['prod|compute.hosts', checkpoint]]))
-    expect(progress.released).toEqual(new Map([['prod|compute.hosts', { runId: 'r', fetched: 3 }]]))
+    expect(progress.released).toEqual(new Map([['prod|compute.hosts', measure]]))
     const forgotten = forgetRecords('prod.', 'prod', progress)
     expect(forgotten.map(({ key, value }) => [key, value])).toEqual([
       ['prod|compute.hosts', null],
