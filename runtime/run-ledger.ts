@@ -38,8 +38,8 @@ export function baselineOf(
 }
 
 /**
- * Why closures are to be held: "200 with no rows" is suspicious, and so is a sudden loss. Null where
- * nothing was there before either: the operator has said once that it is empty.
+ * Why closures are to be held: "200 with no rows" is suspicious, and so is a sudden loss. Null
+ * where nothing was there before either: the operator has said once that it is empty.
  */
 export function holdReason(
   fetched: number,
