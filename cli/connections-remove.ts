@@ -6,12 +6,13 @@ import { forgetRecords, loadProgress, type Progress } from '../runtime/checkpoin
 import { registrySettings } from '../runtime/config.ts'
 import { type Definition, forgetConnection } from '../runtime/connections.ts'
 import { changeConnections } from '../runtime/connections-change.ts'
+import { orderRecords } from '../runtime/order-records.ts'
 import { openRegistry } from '../runtime/registry.ts'
 import { transactionalIdOf } from '../runtime/run-names.ts'
 import { UsageError, parse, stopSignal } from './command.ts'
 import { loadConfig } from './config.ts'
 import { type Access, oneName, openAccess, setPauseOf } from './connections.ts'
-import { answersToCome, orderRecords } from './orders.ts'
+import { answersToCome } from './orders.ts'
 
 const REGISTRY_TIMEOUT_MS = 30_000
 const ANSWER_TIMEOUT_MS = 10 * 60_000
@@ -39,8 +40,8 @@ export async function removeConnection(args: readonly string[]): Promise<number>
     const answered = await answersToCome({ ...access, codecs })
     const orderId = await order(access, name, keep)
     console.error(`exposure: ${name} is removed; waiting until its entities are seen to`)
-    const answers = await answered('REMOVED', orderId, ANSWER_TIMEOUT_MS, signal)
-    const closed = answers.reduce((sum, { tally }) => sum + (tally?.closed ?? 0), 0)
+    const removed = { phase: 'REMOVED', runId: orderId } as const
+    const closed = await answered(removed, ANSWER_TIMEOUT_MS, signal)
     console.log(
       keep
         ? `${name} is removed; what it showed stays as it is and is forgotten here`

@@ -113,18 +113,19 @@ export async function setPauseOf(
 export function definitionNamed(known: readonly KnownConnection[], name: string): Definition {
   const definition = known.find((one) => one.name === name)?.definition
   if (definition !== null && definition !== undefined) return definition
-  const names = known.map((one) => one.name)
   const text =
     definition === null
       ? `${name} was defined by another version of exposure-stream`
       : `there is no connection ${name}`
   throw new PipelineError('CONFIGURATION', 'CONFIG', text, {
-    remediation:
-      definition === null
-        ? 'Use that version, or a newer one.'
-        : `There is: ${names.length === 0 ? 'none' : names.join(', ')}.`,
+    remediation: definition === null ? 'Use that version, or a newer one.' : whichThereAre(known),
   })
 }
+
+const whichThereAre = (known: readonly KnownConnection[]): string =>
+  known.length === 0
+    ? 'No connection is defined: `exposure connections apply` defines those of exposure.yaml.'
+    : `There is: ${known.map(({ name }) => name).join(', ')}.`
 
 export async function listConnections(args: readonly string[]): Promise<number> {
   const access = openAccess(loadConfig(parse(args, CONFIG).values.config))

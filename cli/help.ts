@@ -34,7 +34,8 @@ export const HELP = `exposure - assets and CVE findings of Prisma Cloud and Cort
   --trace                   show where an error came from
 
 Settings and secrets: exposure.yaml names secrets as env:NAME or file:PATH, never by value.
-Exit codes: 0 done, 1 failed (one sentence says why), 2 wrong call, 3 a run is not COMPLETE.
+Exit codes: 0 done, 1 failed (one sentence says why), 2 wrong call; 3 done, but of what was looked
+at something is wrong: a run is neither COMPLETE nor SKIPPED, a connection, a schema.
 `
 
 const LETTER_FILTERS = `  --reason R      SCHEMA_VIOLATION and so on: the error types of the README
@@ -54,7 +55,8 @@ A server that ends by itself ends the command, with exit code 1 and one sentence
 Without connections in exposure.yaml it starts the simulator: one Prisma Cloud, two Cortex tenants.
 
   --once        one run of every stream, then a JSON summary as the last line of stdout.
-                Exit code 0: every run COMPLETE; 3: one is not; 1: something else failed
+                Exit code 0: every run COMPLETE or SKIPPED (not bought, or not needed); 3: one is
+                not; 1: something else failed
   --fresh       throw away what earlier starts kept in DIR
   --machines N  size of the simulated estate, default 150
   --data DIR    default .exposure
@@ -140,8 +142,10 @@ Every step of one run: started, fetched, each raw partition's answer, finished, 
 
 A run that shows far fewer units than before, or other ones because of new filters, closes nothing
 by itself. Says how many assets and findings it holds back, and with --yes closes exactly those
-that nobody has seen since; later runs are compared with this one. The transformers carry it out:
-waits until they have, at most S seconds (default 120). What comes back clears the hold by itself.
+that nobody has seen since; later runs are compared with this one, unless a newer one has ended
+meanwhile. The transformers carry it out: waits until they have, at most S seconds (default 120).
+What comes back clears the hold by itself. A run without rows of a stream that never had any is
+released too: from then on the stream is known to be empty.
 
   --yes   close them; without it nothing is written
 Exit code 0: done; 1: refused, or not answered in time (the order then stands).
@@ -178,7 +182,8 @@ where it is none, cut where it is long.
 Puts open letters back to the topic and partition they came from, byte for byte, each once: what
 moves and what says that it has moved are one transaction. A record that fails again comes back as
 a new letter with one attempt more; after --max-attempts it goes to exposure.quarantine instead.
-Only raw records are replayed. Exit code 1 when letters are named and none of them moved.
+Only raw records of connections that are defined are replayed. Exit code 1 when letters are named
+and none of them moved.
 
 ${LETTER_FILTERS}
   --everything        every open letter

@@ -1,20 +1,12 @@
-// An operator's order to the lifecycle: to every raw partition of its vendor, answered by each.
+// The answers to an operator's order: one from every raw partition of its vendor.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Order, encodeOrder } from '../contracts/envelope.ts'
 import { PipelineError } from '../contracts/errors.ts'
-import type { OutRecord } from '../contracts/processing.ts'
 import type { Run } from '../contracts/run.ts'
-import { RAW_PARTITIONS, rawTopic, TOPICS, topicName } from '../contracts/topics.ts'
+import { RAW_PARTITIONS, TOPICS, topicName } from '../contracts/topics.ts'
 import type { Codecs } from '../runtime/codecs.ts'
 import type { LogReader } from '../runtime/kafka/log-reader.ts'
 
 const POLL_MS = 200
-
-export function orderRecords(prefix: string, order: Order): OutRecord[] {
-  const topic = prefix + rawTopic(order.vendor).name
-  const record = encodeOrder(order)
-  return Array.from({ length: RAW_PARTITIONS }, (_, partition) => ({ topic, partition, ...record }))
-}
 
 export type AnswerOptions = {
   readonly prefix: string
@@ -22,10 +14,20 @@ export type AnswerOptions = {
   readonly codecs: Codecs
 }
 
-type Phase = 'RELEASED' | 'REMOVED'
+/** What the answers to an order are known by. */
+export type Answer = {
+  readonly phase: 'RELEASED' | 'REMOVED'
+  readonly runId: string
+  /** Of the order, where another of the same run may be under way; absent: of any time. */
+  readonly orderedAtMs?: number
+}
+
+const isAnswer = ({ phase, runId, orderedAtMs }: Answer, run: Run): boolean =>
+  run.phase === phase && run.run_id === runId && run.started_at === (orderedAtMs ?? run.started_at)
 
 /**
- * Made before the order is written. What it returns waits until every raw partition has answered.
+ * Made before the order is written. What it returns waits until every raw partition has answered,
+ * and resolves with the number of assets and findings that were closed.
  * @throws PipelineError when Kafka is away, or no answer comes within `timeoutMs`
  */
 export async function answersToCome({ prefix, reader, codecs }: AnswerOptions) {
@@ -35,7 +37,7 @@ export async function answersToCome({ prefix, reader, codecs }: AnswerOptions) {
     next.set(partition, await reader.endOffset(topic, partition))
   }
   const answers = new Map<number, Run>()
-  const read = async (phase: Phase, runId: string) => {
+  const read = async (wanted: Answer) => {
     for (const [partition, from] of next) {
       const values: Buffer[] = []
       const onRecord = ({ value }: { value: Buffer | null }) => {
@@ -44,26 +46,24 @@ export async function answersToCome({ prefix, reader, codecs }: AnswerOptions) {
       next.set(partition, (await reader.readToEnd(topic, partition, onRecord, { from })).end)
       for (const bytes of values) {
         const { schemaName, value } = await codecs.decodeAny(bytes)
-        if (schemaName !== 'Run' || value.phase !== phase || value.run_id !== runId) continue
+        if (schemaName !== 'Run' || !isAnswer(wanted, value)) continue
         if (value.tally !== null) answers.set(value.tally.partition, value)
       }
     }
   }
-  return async (
-    phase: Phase,
-    runId: string,
-    timeoutMs: number,
-    signal: AbortSignal,
-  ): Promise<readonly Run[]> => {
+  return async (wanted: Answer, timeoutMs: number, signal: AbortSignal): Promise<number> => {
     const deadlineMs = Date.now() + timeoutMs
     for (;;) {
-      await read(phase, runId)
-      if (answers.size >= RAW_PARTITIONS) return [...answers.values()]
+      await read(wanted)
+      if (answers.size >= RAW_PARTITIONS) return closedBy(answers.values())
       if (signal.aborted || Date.now() > deadlineMs) throw unanswered(answers.size)
       await sleep(POLL_MS)
     }
   }
 }
+
+const closedBy = (answers: Iterable<Run>): number =>
+  [...answers].reduce((sum, { tally }) => sum + (tally?.closed ?? 0), 0)
 
 const unanswered = (count: number): PipelineError =>
   new PipelineError(

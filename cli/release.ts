@@ -1,22 +1,26 @@
 // `exposure runs release RUN`: closes what was held back, and makes the run the measure.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Order, encodeOrder, runIdOf } from '../contracts/envelope.ts'
+import { type Order, runIdOf } from '../contracts/envelope.ts'
 import { PipelineError } from '../contracts/errors.ts'
-import type { OutRecord } from '../contracts/processing.ts'
 import type { Run } from '../contracts/run.ts'
-import { RAW_PARTITIONS, rawTopic, VENDORS } from '../contracts/topics.ts'
+import { VENDORS } from '../contracts/topics.ts'
 import { releasedRecord } from '../runtime/checkpoint.ts'
 import { createKafka } from '../runtime/kafka/client.ts'
 import { openSession } from '../runtime/kafka/session.ts'
 import { createLogger } from '../runtime/log.ts'
+import { orderRecords } from '../runtime/order-records.ts'
+import { holdingAfter } from '../transformers/ledger.ts'
 import { UsageError, parse, stopSignal } from './command.ts'
 import { loadConfig } from './config.ts'
-import { type RunStory, countsOf, holdingRun, isFinished, readSteps, tell } from './run-story.ts'
+import { answersToCome } from './orders.ts'
+import { type RunStory, holdingRun, isFinished, readSteps, tell } from './run-story.ts'
 import { type RunsLog, stepsOf, withRuns } from './runs.ts'
 
 const TRANSACTION_TIMEOUT_MS = 30_000
 /** Above what a walk over a partition of a million entities takes. */
 const ANSWER_TIMEOUT_MS = 120_000
+/** Until the ledger has summed the answers up. */
+const SUMMED_TIMEOUT_MS = 10_000
 const POLL_MS = 200
 
 export async function releaseRun(args: readonly string[]): Promise<number> {
@@ -33,19 +37,32 @@ export async function releaseRun(args: readonly string[]): Promise<number> {
   const config = loadConfig(values.config)
   return await withRuns(config, async (runs) => {
     const { run, end } = await releasable(runs, runId)
-    const { held } = countsOf({ run, tallies: new Map() })
-    const what = `${held} assets and findings of ${run.stream} of ${run.connection_id}`
-    console.log(`run ${runId} holds back the closing of ${what}: ${run.hold ?? 'held back'}`)
+    console.log(heldText(run))
     if (!values.yes) {
-      console.log('Nothing was written. To close them: the same command with --yes')
+      console.log('Nothing was written. To do it: the same command with --yes')
       return 0
     }
     const order = orderOf(run, Date.now())
+    const { reader, codecs, settings } = runs
+    const signal = stopSignal()
+    const answered = await answersToCome({ prefix: settings.prefix, reader, codecs })
     await write(runs, run, order)
-    const closed = await answered(runs, run, order, end, timeoutMs)
-    console.log(`closed ${closed} assets and findings; the next run is compared with this one`)
+    const released = { phase: 'RELEASED', runId, orderedAtMs: order.orderedAtMs } as const
+    const closed = await answered(released, timeoutMs, signal)
+    const overtaking = await overtakenBy(runs, run, end, signal)
+    console.log(`closed ${closed} assets and findings; ${afterwards(run, overtaking)}`)
     return 0
   })
+}
+
+function heldText(run: Run): string {
+  const { run_id: runId, stream, connection_id: connection } = run
+  const why = run.hold ?? 'held back'
+  const held = run.totals?.held ?? 0
+  // Released, it says that there is nothing, and later ones like it are no news.
+  if (held === 0) return `run ${runId} of ${stream} of ${connection} has nothing to close: ${why}`
+  const what = `${held} assets and findings of ${stream} of ${connection}`
+  return `run ${runId} holds back the closing of ${what}: ${why}`
 }
 
 /**
@@ -65,14 +82,15 @@ async function releasable(runs: RunsLog, runId: string): Promise<{ run: Run; end
     throw refused(`run ${runId} has not been answered by all partitions yet`)
   }
   const holding = holdingRun(stories.values())
-  if (holding?.run.run_id === runId) return { run: story.run, end }
+  if (holding?.run_id === runId) return { run: holding, end }
   if (holding !== null) {
     throw refused(
-      `what run ${runId} held back is now held by a later one, ${holding.run.run_id}`,
-      `exposure runs release ${holding.run.run_id}`,
+      `what run ${runId} held back is now held by a later one, ${holding.run_id}`,
+      `exposure runs release ${holding.run_id}`,
     )
   }
-  if (countsOf(story).held === 0) throw refused(`run ${runId} holds nothing back`)
+  const { hold, totals } = story.run
+  if (hold === null && totals?.held === 0) throw refused(`run ${runId} holds nothing back`)
   throw refused(`what run ${runId} held back is held no more: a later run has listed the stream`)
 }
 
@@ -101,61 +119,54 @@ function orderOf(run: Run, nowMs: number): Order {
 /** All of it or nothing: the order to every raw partition, and the producer's new measure. */
 async function write({ settings }: RunsLog, run: Run, order: Order): Promise<void> {
   const { prefix } = settings
-  const topic = prefix + rawTopic(order.vendor).name
-  const record = encodeOrder(order)
-  const orders: OutRecord[] = Array.from({ length: RAW_PARTITIONS }, (_, partition) => ({
-    topic,
-    partition,
-    ...record,
-  }))
   const name = { connection: run.connection_id, stream: run.stream }
-  const released = releasedRecord(prefix, name, { runId: run.run_id, fetched: run.fetched })
+  const { run_id: runId, fetched, scope } = run
+  const released = releasedRecord(prefix, name, { runId, fetched, scope })
   const client = createKafka(settings, 'exposure-runs-release', createLogger('runs'))
   const session = await openSession(client, {
     transactionalId: `${prefix}runs-release.${name.connection}.${name.stream}`,
     transactionTimeoutMs: TRANSACTION_TIMEOUT_MS,
   })
   try {
-    await session.commit({ outputs: [...orders, released] })
+    await session.commit({ outputs: [...orderRecords(prefix, order), released] })
   } finally {
     await session.close()
   }
 }
 
 /**
- * Entities closed, once every raw partition has answered this order and the ledger has summed up.
- * @throws PipelineError when that takes longer than `timeoutMs`; the order stands nevertheless
+ * Once the order is carried out: the run that has ended meanwhile and taken the hold over or ended
+ * it; null when there is none. The ledger then writes the released run anew, which is waited for.
  */
-async function answered(
+async function overtakenBy(
   { reader, codecs, settings }: RunsLog,
   run: Run,
-  order: Order,
   end: bigint,
-  timeoutMs: number,
-): Promise<number> {
-  const signal = stopSignal()
-  const deadlineMs = Date.now() + timeoutMs
+  signal: AbortSignal,
+): Promise<Run | null> {
+  const deadlineMs = Date.now() + SUMMED_TIMEOUT_MS
   const name = { connection: run.connection_id, stream: run.stream }
-  const closed = new Map<number, number>()
-  let finished = false
   let from = end
+  let overtaking: Run | null = null
+  let summed = false
+  const onStep = ({ run: step }: { run: Run }) => {
+    if (step.phase !== 'FINISHED') return
+    if (step.run_id === run.run_id) summed = true
+    else if (holdingAfter(run, step) !== run) overtaking = step
+  }
   for (;;) {
-    const onStep = ({ run: step }: { run: Run }) => {
-      if (step.run_id !== run.run_id) return
-      const isAnswer = step.phase === 'RELEASED' && step.started_at === order.orderedAtMs
-      if (isAnswer && step.tally !== null) closed.set(step.tally.partition, step.tally.closed)
-      if (step.phase === 'FINISHED' && closed.size === RAW_PARTITIONS) finished = true
-    }
     from = await readSteps(reader, codecs, settings.prefix, name, onStep, from)
-    if (finished) return [...closed.values()].reduce((sum, count) => sum + count, 0)
-    if (signal.aborted || Date.now() > deadlineMs) throw unanswered(run.run_id, closed.size)
+    // What is closed is closed: of a ledger that is away nothing is waited for.
+    const over = summed || signal.aborted || Date.now() > deadlineMs
+    if (over || overtaking !== null) return overtaking
     await sleep(POLL_MS)
   }
 }
 
-function unanswered(runId: string, answers: number): PipelineError {
-  const text = `the order is written, but ${answers} of ${RAW_PARTITIONS} partitions have answered`
-  return new PipelineError('TEMPORARY_FAILURE', 'NORMALIZE', text, {
-    remediation: `Start the transformers, which then carry it out: exposure runs show ${runId}`,
-  })
+function afterwards(run: Run, overtaking: Run | null): string {
+  if (overtaking === null) return 'the next run is compared with this one'
+  const { run_id: newer } = overtaking
+  return holdingAfter(run, overtaking) === null
+    ? `run ${newer} has ended meanwhile and holds nothing back`
+    : `run ${newer} has ended meanwhile and holds back: exposure runs release ${newer}`
 }

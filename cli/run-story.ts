@@ -2,10 +2,11 @@
 import { streamKey } from '../contracts/envelope.ts'
 import { partitionOf } from '../contracts/placement.ts'
 import type { KafkaRecord } from '../contracts/processing.ts'
-import type { Run } from '../contracts/run.ts'
+import { type Run, isRemoval } from '../contracts/run.ts'
 import { TOPICS, topicName } from '../contracts/topics.ts'
 import type { Codecs } from '../runtime/codecs.ts'
 import type { LogReader } from '../runtime/kafka/log-reader.ts'
+import { holdingAfter } from '../transformers/ledger.ts'
 
 /** One step with its place in the topic. */
 export type RunStep = { readonly partition: number; readonly offset: bigint; readonly run: Run }
@@ -83,26 +84,19 @@ export function countsOf({ run, tallies }: RunStory): Counts {
   }
 }
 
-/** COMPLETE and so on; RUNNING before its end, REMOVED for a removed connection. */
+/** COMPLETE and so on; RUNNING before its end, REMOVED for a removed connection or stream. */
 export function verdictOf({ run }: RunStory): string {
-  if (run.stream === '*') return 'REMOVED'
+  if (run.phase === 'REMOVED' || isRemoval(run)) return 'REMOVED'
   return run.verdict === 'UNKNOWN' ? 'RUNNING' : run.verdict
 }
 
 /** How far the run is: not ended, ended but not answered by all partitions, or finished. */
 export const isFinished = ({ run }: RunStory): boolean => run.phase === 'FINISHED'
 
-/**
- * The run of a stream whose closures are held back now; null when there is none. A later listing
- * that holds nothing back has ended it; a run that failed or lacks something says nothing.
- */
-export function holdingRun(stories: Iterable<RunStory>): RunStory | null {
-  const newestFirst = [...stories]
+/** The run of a stream that holds closures back now, by the rule of the ledger; null: none. */
+export const holdingRun = (stories: Iterable<RunStory>): Run | null =>
+  [...stories]
     .filter((story) => isFinished(story))
-    .toSorted((a, b) => (a.run.run_id < b.run.run_id ? 1 : -1))
-  for (const story of newestFirst) {
-    if (countsOf(story).held > 0) return story
-    if (story.run.verdict === 'COMPLETE' || story.run.verdict === 'DRIFTED') return null
-  }
-  return null
-}
+    .map(({ run }) => run)
+    .toSorted((a, b) => a.started_at - b.started_at || (a.run_id < b.run_id ? -1 : 1))
+    .reduce<Run | null>((holding, run) => holdingAfter(holding, run), null)

@@ -92,5 +92,9 @@ export const run = record('Run', 'One step of one run. Key = connection|stream.'
 })
 
 export type Run = z.infer<typeof run>
+
+/** True for what a removal has left when all have answered: of a connection, or of one stream. */
+export const isRemoval = ({ phase, kind, verdict: worth }: Run): boolean =>
+  phase === 'FINISHED' && kind === 'UNKNOWN' && worth === 'UNKNOWN'
 export type RunKind = Exclude<z.infer<typeof runKind>, 'UNKNOWN'>
 export type Verdict = Exclude<z.infer<typeof verdict>, 'UNKNOWN'>

@@ -266,7 +266,8 @@ function refusal(
   }
   const control = controlOf(headers)
   if (control !== null) {
-    return `it is the control record "${control}": the next run, or the order given again, says it anew`
+    const again = 'the next run, or the order given again, says it anew'
+    return `it is the control record "${control}": ${again}`
   }
   const connection = headers['x-connection']
   // Without a run of the connection nothing would ever close what the record brings.

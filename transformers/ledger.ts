@@ -1,10 +1,10 @@
 // The ledger of runs: when every raw partition has answered a run, one record says how it ended.
 import { z } from 'zod'
-import { EVERY_STREAM, streamKey } from '../contracts/envelope.ts'
+import { streamKey } from '../contracts/envelope.ts'
 import { PipelineError } from '../contracts/errors.ts'
 import { partitionOf } from '../contracts/placement.ts'
 import type { KafkaRecord, OutRecord, Processor, Step } from '../contracts/processing.ts'
-import { type Run, run as runSchema } from '../contracts/run.ts'
+import { type Run, isRemoval, run as runSchema } from '../contracts/run.ts'
 import { TOPICS, topicName } from '../contracts/topics.ts'
 
 export type LedgerOptions = {
@@ -134,19 +134,22 @@ class Entry {
   #finish(value: Run, because: Because): void {
     const stream = streamKey(streamOf(value))
     this.#finished.set(stream, value)
-    if ((value.totals?.held ?? 0) > 0) this.#holding.set(stream, value)
-    else if (value.verdict === 'COMPLETE' || value.verdict === 'DRIFTED') {
-      this.#holding.set(stream, null)
-    }
+    const before = this.#holdingOf(stream)
+    const now = holdingAfter(before, value)
+    if (now !== before) this.#holding.set(stream, now)
     this.#tell(value, because)
   }
 
-  /** Of a run that nothing is known of, or that holds nothing any more, nothing is told anew. */
+  #holdingOf(stream: string): Run | null {
+    const met = this.#holding.get(stream)
+    return met === undefined ? (this.#store.holding.get(stream) ?? null) : met
+  }
+
+  /** Of a run that nothing is known of, or that a later one has overtaken, nothing is told anew. */
   #release(order: Run, answers: readonly Run[]): void {
     const stream = streamKey(streamOf(order))
     const newest = this.#finished.get(stream) ?? this.#store.finished.get(stream)
-    const met = this.#holding.get(stream)
-    const holding = met === undefined ? this.#store.holding.get(stream) : met
+    const holding = this.#holdingOf(stream)
     const before = [newest, holding].find((known) => known?.run_id === order.run_id)
     if (before === undefined || before === null) return
     const value = releasedOf(before, finishedOf(order, answers))
@@ -202,6 +205,18 @@ class Entry {
 
 const streamOf = ({ connection_id, stream }: Run) => ({ connection: connection_id, stream })
 
+/**
+ * The run of a stream that holds closures back once `run` has finished; null when there is none.
+ * A later listing that holds nothing ends a hold, one that failed or lacks something does not. A
+ * listing without rows is held although nothing of it is open: it may be released as the measure.
+ */
+export function holdingAfter(before: Run | null, run: Run): Run | null {
+  if ((run.totals?.held ?? 0) > 0) return run
+  if (isRemoval(run)) return null
+  if (run.verdict !== 'COMPLETE' && run.verdict !== 'DRIFTED') return before
+  return run.hold === null ? null : run
+}
+
 /** The sum of the answers. Its time is that of the last of them. */
 function finishedOf(run: Run, answers: readonly Run[]): Run {
   const tallies = answers.map(({ tally }) => tally).filter((tally) => tally !== null)
@@ -241,6 +256,3 @@ function releasedOf(before: Run, released: Run): Run {
     totals: { ...before.totals, closed, held: 0 },
   }
 }
-
-/** True when the record is of a whole connection: it has been removed. */
-export const isRemoval = ({ stream }: Run): boolean => stream === EVERY_STREAM

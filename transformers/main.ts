@@ -1,9 +1,9 @@
 // The stage of transformers: raw topics of every vendor through the lifecycle to exposure events.
 import { PipelineError } from '../contracts/errors.ts'
 import type { Drift, Transformer } from '../contracts/ports.ts'
-import { type RawFacts, type RunEnd, streamKey } from '../contracts/envelope.ts'
+import { EVERY_STREAM, type RawFacts, type RunEnd, streamKey } from '../contracts/envelope.ts'
 import type { KafkaRecord, PartitionStore } from '../contracts/processing.ts'
-import type { Run } from '../contracts/run.ts'
+import { type Run, isRemoval } from '../contracts/run.ts'
 import { VENDORS, type VendorId, rawTopic, stateTopic, topicName } from '../contracts/topics.ts'
 import { attemptsOf, deadLetter } from '../runtime/dead-letter.ts'
 import type { ErrorScope } from '../runtime/error-event.ts'
@@ -14,7 +14,7 @@ import {
 } from '../runtime/kafka/processor.ts'
 import type { Pipeline } from '../runtime/pipeline.ts'
 import { releaseStep } from '../runtime/run-ledger.ts'
-import { type Because, createLedger, isRemoval } from './ledger.ts'
+import { type Because, createLedger } from './ledger.ts'
 import type { ClosingRules } from './lifecycle/listings.ts'
 import { createLifecycle } from './lifecycle/processor.ts'
 import { MAPPING_VERSION } from './mapping-version.ts'
@@ -140,7 +140,7 @@ function reportHeld({ reporter }: Pipeline, run: Run, because: Because): void {
   const { connection_id: connection, product, stream, run_id: runId, totals } = run
   const vendor = VENDORS.find((known) => known === run.vendor) ?? null
   if (isRemoval(run)) {
-    reporter.clearEverywhere([{ connection }])
+    reporter.clearEverywhere([stream === EVERY_STREAM ? { connection } : { connection, stream }])
     return
   }
   const held = totals?.held ?? 0

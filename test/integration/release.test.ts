@@ -5,11 +5,15 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { expect, it } from 'vitest'
 import { parse, stringify } from 'yaml'
 import type { Asset } from '../../contracts/asset.ts'
+import { controlOf } from '../../contracts/envelope.ts'
 import type { Finding } from '../../contracts/finding.ts'
+import type { KafkaRecord } from '../../contracts/processing.ts'
 import type { Run } from '../../contracts/run.ts'
 import { type Product, type ProductOptions, startProduct } from '../support/product.ts'
+import { waitFor } from '../support/wait-for.ts'
 
 const TIMEOUT_MS = 480_000
+const WAIT_MS = 120_000
 const STREAM = 'compute.hosts'
 const LOSS = {
   vendor: 'prisma-cloud',
@@ -19,8 +23,9 @@ const LOSS = {
   times: 'forever',
 } as const
 
-const start = (onFinished: NonNullable<ProductOptions['onFinished']>) =>
+const start = (onFinished: NonNullable<ProductOptions['onFinished']>, connection: object = {}) =>
   startProduct({
+    connection,
     connections: ['prisma'],
     streams: [STREAM],
     simulator: { machines: 40 },
@@ -56,10 +61,35 @@ async function finished(product: Product, runId: string): Promise<Run | undefine
   return runs.findLast(({ phase, run_id }) => phase === 'FINISHED' && run_id === runId)
 }
 
-/** Transformers of their own process while `work` goes on. */
-async function withTransformers<T>(product: Product, work: () => Promise<T>): Promise<T> {
+/** Waits until a producer has ended a run after `before`, whoever has answered it. */
+function ended(product: Product, before: string): Promise<unknown> {
+  const isNewer = ({ phase, run_id }: Run) => phase === 'FETCHED' && run_id > before
+  return waitFor(async () => (await product.events<Run>('runs')).some(isNewer), {
+    what: 'the end of the next run',
+    timeoutMs: WAIT_MS,
+  })
+}
+
+/** Waits until the order to release is written. */
+function ordered(product: Product): Promise<unknown> {
+  const isOrder = ({ headers }: KafkaRecord) => controlOf(headers) === 'release'
+  return waitFor(async () => (await product.records('rawPrismaCloud')).some(isOrder), {
+    what: 'the order to release',
+    timeoutMs: WAIT_MS,
+  })
+}
+
+const withTransformers = <T>(product: Product, work: () => Promise<T>): Promise<T> =>
+  withStage(product, 'transformers', work)
+
+/** A stage in a process of its own while `work` goes on. */
+async function withStage<T>(
+  product: Product,
+  stage: 'producers' | 'transformers',
+  work: () => Promise<T>,
+): Promise<T> {
   const main = new URL('../../cli/main.ts', import.meta.url).pathname
-  const args = [main, 'run', 'transformers', '--config', product.configFile]
+  const args = [main, 'run', stage, '--config', product.configFile]
   const child = spawn(process.execPath, args, {
     env: { ...process.env, NODE_OPTIONS: '', ...product.secrets },
     stdio: 'ignore',
@@ -155,6 +185,48 @@ it.concurrent(
     const refused = await product.exposure(['runs', 'release', lost, '--yes'])
     expect(refused.code).toBe(1)
     expect(refused.stderr).toContain('is held no more')
+  },
+  TIMEOUT_MS,
+)
+
+it.concurrent(
+  'are told with the run that has ended meanwhile, when it overtakes the release',
+  async ({ onTestFinished }) => {
+    const product = await start(onTestFinished, { every: '1s' })
+    await poll(product)
+    product.simulator.faults.set(LOSS)
+    const lost = await poll(product)
+    product.simulator.faults.clear()
+    // Polled and not yet answered: the order comes behind it.
+    await withStage(product, 'producers', () => ended(product, lost))
+    const release = product.exposure(['runs', 'release', lost, '--yes'])
+    await ordered(product)
+    const released = await withTransformers(product, () => release)
+    expect([released.code, released.stderr]).toEqual([0, ''])
+    expect(released.stdout).toMatch(
+      /^closed 0 assets and findings; run \S+ has ended meanwhile and holds nothing back$/m,
+    )
+    expect(await closings(product)).toEqual([])
+  },
+  TIMEOUT_MS,
+)
+
+it.concurrent(
+  'are none of a stream that never had rows: released, it is empty and no news any more',
+  async ({ onTestFinished }) => {
+    const product = await start(onTestFinished)
+    product.simulator.faults.set({ ...LOSS, share: 1 })
+    const empty = await poll(product)
+    expect(await missing(product)).toEqual(['RAISED'])
+    const released = await withTransformers(product, () =>
+      product.exposure(['runs', 'release', empty, '--yes']),
+    )
+    expect([released.code, released.stderr]).toEqual([0, ''])
+    expect(released.stdout).toContain(`run ${empty} of ${STREAM} of prisma has nothing to close`)
+    expect(released.stdout).toContain('closed 0 assets and findings; the next run is compared')
+    expect(await missing(product)).toEqual(['RAISED', 'CLEARED'])
+    await poll(product)
+    expect(await missing(product)).toEqual(['RAISED', 'CLEARED'])
   },
   TIMEOUT_MS,
 )

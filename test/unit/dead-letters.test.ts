@@ -203,6 +203,7 @@ describe('a replay', () => {
     [{ topic: 'raw.prisma-cloud' }, 'only raw records are replayed'],
     [{ partition: 6 }, 'has no partition 6'],
     [{ headers: { 'x-control': 'run-end' } }, 'the control record "run-end"'],
+    [{ headers: { 'x-connection': 'old' } }, 'there is no connection old'],
     [{ headers: { h: 'x'.repeat(2 ** 20) } }, 'headers were too large'],
   ])('of %o is refused', async ([change, why]) => {
     const move = moveOf(await letterFor(change))

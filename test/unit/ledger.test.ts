@@ -2,10 +2,10 @@
 import { describe, expect, it } from 'vitest'
 import { PipelineError } from '../../contracts/errors.ts'
 import type { KafkaRecord, OutRecord } from '../../contracts/processing.ts'
-import type { Run } from '../../contracts/run.ts'
+import { type Run, isRemoval } from '../../contracts/run.ts'
 import { readerType } from '../../runtime/codecs.ts'
 import { deadLetter } from '../../runtime/dead-letter.ts'
-import { type Because, LedgerStore, createLedger, isRemoval } from '../../transformers/ledger.ts'
+import { type Because, LedgerStore, createLedger } from '../../transformers/ledger.ts'
 import { BASE_MS, runEvent } from '../support/events.ts'
 
 const type = readerType('Run')
@@ -189,6 +189,18 @@ describe('a release', () => {
     expect(bench.meet(...released(1, BASE_MS + 9_500, 0))).toEqual([])
   })
 
+  it('of a listing without rows that holds nothing open finishes it, until rows are listed', () => {
+    const bench = new Bench()
+    const empty = { hold: 'no rows at all' }
+    bench.meet(...all(1, { closed: 0 }, empty))
+    bench.meet(...all(2, { closed: 0 }, { verdict: 'FAILED' }))
+    bench.restore()
+    const [finished] = bench.meet(...released(1, BASE_MS + 9_000, 0))
+    expect(finished).toMatchObject({ run_id: idOf(1), hold: null, totals: { held: 0, closed: 0 } })
+    bench.meet(...all(3, { closed: 0 }, empty), ...all(4))
+    expect(bench.meet(...released(3, BASE_MS + 9_500, 0))).toEqual([])
+  })
+
   it('of a run that has been overtaken leaves its record as it is', () => {
     const bench = new Bench()
     bench.meet(...held(1))
@@ -206,13 +218,23 @@ describe('a release', () => {
   })
 })
 
+const REMOVED = { phase: 'REMOVED', kind: 'UNKNOWN', verdict: 'UNKNOWN' } as const
+
 describe('a removal', () => {
   it('is finished under its own name when all partitions have answered', () => {
     const bench = new Bench()
-    const names = { phase: 'REMOVED', stream: '*', product: '*', verdict: 'UNKNOWN' } as const
+    const names = { ...REMOVED, stream: '*', product: '*' } as const
     const [finished] = bench.meet(...all(5, {}, { ...names, run_id: 'order-1' }))
     expect(finished).toMatchObject({ run_id: 'order-1', phase: 'FINISHED', totals: { closed: 6 } })
     expect(finished !== undefined && isRemoval(finished)).toBe(true)
+  })
+
+  it('of one stream ends what a run of it has held: there is nothing left to release', () => {
+    const bench = new Bench()
+    bench.meet(...held(1))
+    const [finished] = bench.meet(...all(2, {}, REMOVED))
+    expect(finished !== undefined && isRemoval(finished)).toBe(true)
+    expect(bench.meet(...released(1, BASE_MS + 9_000, 0))).toEqual([])
   })
 })
 
