@@ -187,7 +187,8 @@ export const parseRunEnd = (value: Buffer): RunEnd =>
 /**
  * An operator's order to the lifecycle of one connection, written to every raw partition of its
  * vendor. RELEASE closes what the named run would have closed but for the fuse; REMOVE ends the
- * connection: what it alone showed is closed, or with `keep` left as it is and forgotten.
+ * connection, or of it one stream: what it alone showed is closed, or with `keep` left as it is and
+ * forgotten. A producer too orders it, for a fallback stream that has given way to a better one.
  */
 export type Order = {
   readonly orderId: string
@@ -202,7 +203,12 @@ export type Order = {
       readonly stream: string
       readonly runId: string
     }
-  | { readonly control: 'remove'; readonly keep: boolean }
+  | {
+      readonly control: 'remove'
+      readonly keep: boolean
+      /** Absent: every stream of the connection. */
+      readonly stream?: string | undefined
+    }
 )
 
 const orderFacts = {
@@ -220,7 +226,12 @@ const orderSchema = z.discriminatedUnion('control', [
     stream: z.string().min(1),
     runId: z.string().min(1),
   }),
-  z.object({ ...orderFacts, control: z.literal('remove'), keep: z.boolean() }),
+  z.object({
+    ...orderFacts,
+    control: z.literal('remove'),
+    keep: z.boolean(),
+    stream: z.string().min(1).optional(),
+  }),
 ])
 
 /** Key, value and headers of an order. */
@@ -231,8 +242,8 @@ export function encodeOrder(order: Order): { key: string; value: Buffer; headers
     'x-connection': order.connection,
     'x-fetched-at': String(order.orderedAtMs),
   }
-  const stream = order.control === 'release' ? order.stream : EVERY_STREAM
-  const key = streamKey({ connection: order.connection, stream })
+  const { connection, stream = EVERY_STREAM } = order
+  const key = streamKey({ connection, stream })
   return { key, value: Buffer.from(JSON.stringify(order)), headers }
 }
 

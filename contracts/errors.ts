@@ -219,6 +219,8 @@ export type PipelineErrorDetails = {
   readonly subject?: string
   /** Instead of the table's next step, where more is known. */
   readonly remediation?: string
+  /** With NOT_LICENSED: the stream that shows the same, for which a fallback has given way. */
+  readonly instead?: string
 }
 
 /** The one error class. `message` is safe to show: it holds no secret and no payload. */

@@ -1,5 +1,5 @@
 // Which open conditions of a stream are over when one of its runs has ended.
-import type { Stage } from '../contracts/errors.ts'
+import { FAILURES, type Failure, type Stage } from '../contracts/errors.ts'
 import type { Verdict } from '../contracts/run.ts'
 import type { RunCheckpoint } from './checkpoint.ts'
 import type { ClearFilter } from './error-reporter.ts'
@@ -33,5 +33,21 @@ export function overAfter(run: EndedRun): ClearFilter[] {
     ...(whole ? [{ ...own, subject: STALE }] : []),
     // This one alone: what the closing of units has to say is cleared by who raised it.
     ...(run.missing ? [] : [{ ...own, subject: null }]),
+  ]
+}
+
+const OF_RUNS: readonly Stage[] = ['FETCH', 'PARSE', 'PUBLISH_RAW']
+const isOfRuns = (failure: Failure) =>
+  failure !== 'NOT_LICENSED' && failure !== 'CREDENTIAL_EXPIRING'
+/** Not what the stream is skipped for, nor what only a date ends. */
+const FAILURES_OF_RUNS = (Object.keys(FAILURES) as Failure[]).filter(isOfRuns)
+
+/** What no run of a stream that is skipped can show to be over. */
+export function overWhenSkipped(connection: string, stream: string): ClearFilter[] {
+  const own = { connection, stream, stages: SNAPSHOT }
+  return [
+    { connection, stream, stages: OF_RUNS, failures: FAILURES_OF_RUNS },
+    { ...own, subject: STALE },
+    { ...own, subject: null },
   ]
 }

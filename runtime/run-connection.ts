@@ -8,13 +8,16 @@ import { type RunCheckpoint, loadCheckpoints } from './checkpoint.ts'
 import type { ConnectionConfig } from './connection-config.ts'
 import type { Lease } from './connections-lease.ts'
 import type { VendorConnector } from './connector.ts'
+import { enabledSources } from './enabled-sources.ts'
 import type { ErrorScope } from './error-event.ts'
 import { faultScope } from './error-reporter.ts'
 import { isFenced } from './kafka/errors.ts'
 import type { Metrics } from './metrics.ts'
+import { overWhenSkipped } from './run-conditions.ts'
 import { transactionalIdOf } from './run-names.ts'
 import { type RunSourceOptions, RunInterrupted, runSource } from './run-source.ts'
 import { StaleStreams } from './stale-streams.ts'
+import { withdrawIfReplaced } from './withdrawal.ts'
 
 /** How one turn of one stream ended. `runId` null: it never came to a run. */
 export type TurnOutcome = {
@@ -46,17 +49,6 @@ const INTERRUPTIONS_MAX = 20
 const TAKEN_BACK_MAX = 2
 const PUSHED_ASIDE =
   'Something outside the group of producers polls it, such as `exposure start --once`. End one of the two; this process tries again at its next turn.'
-const ORDER = { assets: 0, both: 1, findings: 2 } as const
-
-/** The sources of a connection that are switched on, in the order in which they are pulled. */
-export function enabledSources<Client>(
-  config: ConnectionConfig,
-  sources: readonly Source<Client, unknown>[],
-): Source<Client, unknown>[] {
-  return sources
-    .filter((source) => config.streams?.[source.stream]?.enabled !== false)
-    .toSorted((a, b) => ORDER[a.entities] - ORDER[b.entities])
-}
 
 /**
  * Pulls the connection until the signal comes, or once.
@@ -89,6 +81,8 @@ class Turns<Config extends ConnectionConfig, Client> {
   #source: Source<Client, unknown> | null = null
   #tenant: string | null = null
   readonly #stale: StaleStreams
+  /** Fallback streams that are not needed now, each with the stream that shows the same. */
+  readonly #givenWay = new Map<string, string>()
 
   constructor(
     config: Config,
@@ -231,7 +225,9 @@ class Turns<Config extends ConnectionConfig, Client> {
       try {
         const { client, tenant } = await this.#connected()
         const missing = await this.#missing(source, client)
-        if (missing !== null) return this.#skipped(source, missing)
+        if (missing !== null) return await this.#skipped(source, missing)
+        this.#stale.read(source.stream)
+        this.#givenWay.delete(source.stream)
         const outcome = await runSource({ connection, tenant, client, source }, options)
         const { runId, verdict, error } = outcome
         return { connection, stream: source.stream, runId, verdict, error }
@@ -314,13 +310,17 @@ class Turns<Config extends ConnectionConfig, Client> {
   }
 
   /** The rest of the connection goes on; a licence bought later clears it. */
-  #skipped(source: Source<Client, unknown>, missing: PipelineError): TurnOutcome {
+  async #skipped(source: Source<Client, unknown>, missing: PipelineError): Promise<TurnOutcome> {
     const { name: connection } = this.#config
     const { stream } = source
-    if (source.fallback !== true) {
-      this.#options.reporter.raise(missing, faultScope(connection, source, missing))
-    }
-    this.#stale.whole(stream)
+    const { reporter } = this.#options
+    if (source.fallback !== true) reporter.raise(missing, faultScope(connection, source, missing))
+    reporter.clearEverywhere(overWhenSkipped(connection, stream))
+    this.#stale.skipped(stream)
+    const { instead } = missing.details
+    if (instead === undefined) this.#givenWay.delete(stream)
+    else this.#givenWay.set(stream, instead)
+    await withdrawIfReplaced({ connection, source }, this.#givenWay, this.#options)
     const counters = this.#options.metrics.of(streamKey({ connection, stream }))
     counters.state = 'waiting'
     counters.verdict = 'SKIPPED'

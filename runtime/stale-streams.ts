@@ -30,9 +30,19 @@ export class StaleStreams {
     this.#nowMs = nowMs
   }
 
-  /** It is listed whole now, or the tenant does not have it. */
+  /** It is listed whole now. */
   whole(stream: string): void {
     this.#wholeAtMs.set(stream, this.#nowMs())
+  }
+
+  /** The tenant does not have it: until it is read again it is not stale, however long it takes. */
+  skipped(stream: string): void {
+    this.#wholeAtMs.set(stream, Infinity)
+  }
+
+  /** A run begins: one that was skipped until now counts from here. */
+  read(stream: string): void {
+    if (this.#wholeAtMs.get(stream) === Infinity) this.whole(stream)
   }
 
   /** Looks until the signal comes, at the latest every minute. */

@@ -81,7 +81,8 @@ async function readElsewhere(
   if (dataset === undefined) return null
   const message = `issues are not read beside dataset ${dataset}, which tells more`
   const remediation = 'Nothing to do. To read issues all the same, set issues: always.'
-  return new PipelineError('NOT_LICENSED', 'FETCH', message, { remediation })
+  const instead = dataset === 'va_endpoints' ? 'xdr.findings' : 'cloud.findings'
+  return new PipelineError('NOT_LICENSED', 'FETCH', message, { remediation, instead })
 }
 
 async function* issuesPage(

@@ -35,7 +35,8 @@ export const xdrFindings: XqlSource = {
     const better = await chooseDataset(client, ['findings', 'uvm_findings'], context)
     if (better === null || better.rows === 0) return null
     const message = `cloud.findings reads the same from dataset ${better.dataset.name}`
-    return new PipelineError('NOT_LICENSED', 'FETCH', message, { remediation: NOTHING_TO_DO })
+    const details = { remediation: NOTHING_TO_DO, instead: 'cloud.findings' }
+    return new PipelineError('NOT_LICENSED', 'FETCH', message, details)
   },
   // Also where it may not be needed: whether a newer dataset holds rows would cost a query more.
   probe: async (client, ask) => {

@@ -107,7 +107,8 @@ export const xdrIncidents: ProbedSource<CortexClient, IncidentsCheckpoint> = {
 function notNeeded(): PipelineError {
   const message = 'incidents are read only where the tenant has no issues'
   const remediation = 'Nothing to do: this tenant has the newer findings and issues.'
-  return new PipelineError('NOT_LICENSED', 'FETCH', message, { remediation })
+  const instead = 'cloud.issues'
+  return new PipelineError('NOT_LICENSED', 'FETCH', message, { remediation, instead })
 }
 
 /** What the pages of a run have told beside their rows. */

@@ -331,7 +331,8 @@ describe('an incident', () => {
       return xdrIncidents.available?.(client, context())
     }
     expect(await available(0)).toBeNull()
-    expect(await available(1)).toMatchObject({ failure: 'NOT_LICENSED' })
+    const instead = 'cloud.issues'
+    expect(await available(1)).toMatchObject({ failure: 'NOT_LICENSED', details: { instead } })
     const forbidden = { vendor: 'cortex', endpoint: 'cloud.issues', times: 'forever' } as const
     simulator.faults.set({ ...forbidden, kind: 'status', answer: 'forbidden' })
     expect(await available(1)).toMatchObject({ failure: 'NOT_LICENSED' })

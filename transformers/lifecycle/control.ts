@@ -220,19 +220,23 @@ function* release(
   ])
 }
 
-/** Ends a connection here: all of its units go, and with them what only they show. */
+/** Ends a connection here, or one stream: all of its units go, with what only they show. */
 function* remove(
   store: LifecycleStore,
   record: KafkaRecord,
   order: Order & { control: 'remove' },
   options: LifecycleOptions,
 ): Generator<Step> {
-  const prefix = `${order.connection}|`
-  const streams = [...store.streams.keys()].filter((name) => name.startsWith(prefix))
+  const { connection, stream = EVERY_STREAM } = order
+  const name = streamKey({ connection, stream })
+  const isOne = order.stream !== undefined
+  const prefix = isOne ? `${name}|` : `${connection}|`
+  const isIts = (key: string) => (isOne ? key === name : key.startsWith(prefix))
+  const streams = [...store.streams.keys()].filter(isIts)
   const plan: WalkPlan = {
     closing: [...unitsOf(store, prefix)].map(([key]) => key).toSorted(),
     goneUnit: () => null,
-    cause: 'OPERATOR',
+    cause: isOne ? 'LIFECYCLE' : 'OPERATOR',
     silent: order.keep,
     closedAs: 'EXPIRED',
     rewritten: [],
@@ -240,16 +244,15 @@ function* remove(
     originOf: (entity) =>
       originOf(record, sourceOf(entity, order, options), order.orderId, order.orderedAtMs),
   }
-  const name = `${prefix}${EVERY_STREAM}`
   const known = store.streams.get(name) ?? NO_STREAM
   const steps = walkStream(store, plan, record, options, name, known, order.orderId)
   const { draft, walked } = yield* steps
-  for (const stream of [...streams, name]) draft.forgetStream(stream)
+  for (const one of new Set([...streams, name])) draft.forgetStream(one)
   for (const key of store.seenKeys) {
-    if (streamOfSeenKey(key).startsWith(prefix)) draft.dropMark(key)
+    if (isIts(streamOfSeenKey(key))) draft.dropMark(key)
   }
   const run = {
-    ...orderRun(order, EVERY_STREAM, EVERY_STREAM),
+    ...orderRun(order, stream, productOf(stream, options.transformers)),
     run_id: order.orderId,
     phase: 'REMOVED' as const,
   }
@@ -270,9 +273,11 @@ function sourceOf(
   { transformers }: LifecycleOptions,
 ): Source {
   const [connection = '', stream = ''] = entity === undefined ? [] : ownerOf(entity).split('|')
-  const product = transformers.find((t) => t.stream === stream)?.product ?? EVERY_STREAM
-  return { connection, vendor, product, tenant, stream }
+  return { connection, vendor, product: productOf(stream, transformers), tenant, stream }
 }
+
+const productOf = (stream: string, transformers: LifecycleOptions['transformers']): string =>
+  transformers.find((transformer) => transformer.stream === stream)?.product ?? EVERY_STREAM
 
 const originOf = (
   { topic, partition, offset, timestampMs }: KafkaRecord,
