@@ -81,7 +81,7 @@ async function checkpointOf(world: SourceWorld): Promise<RunCheckpoint | undefin
 const replaced = { better: COMPLETE, fallback: { instead: BETTER } } as const
 
 describe('a fallback stream that has given way', () => {
-  it('is taken back in every partition, once, and begins anew when it is needed again', async () => {
+  it('is taken back in every partition, once, and begins anew when it is needed', async () => {
     const world = await openSourceWorld()
     await turn(world, { better: 'away', fallback: COMPLETE })
     const seen = await checkpointOf(world)

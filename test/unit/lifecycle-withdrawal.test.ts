@@ -79,7 +79,7 @@ describe('a fallback stream that is taken back', () => {
     expect(assetsIn(out).filter(({ meta }) => meta.change_type === 'GONE')).toEqual([])
   })
 
-  it('is forgotten alone, also by a new machine, and closes the image with the better stream', () => {
+  it('is forgotten alone, also by a new machine; the image goes with the better stream', () => {
     const bench = new LifecycleBench()
     runOf(bench, 0, FALLBACK, [A])
     runOf(bench, 1, BETTER, [A])
