@@ -1,6 +1,8 @@
 // Definitions of connections: where they stand, what a change of them writes, how long a lease is.
 import { describe, expect, it } from 'vitest'
 import { stringify } from 'yaml'
+import { definitionNamed } from '../../cli/connections.ts'
+import { PipelineError } from '../../contracts/errors.ts'
 import type { KafkaRecord } from '../../contracts/processing.ts'
 import { definitionOf, settingsOf } from '../../producers/definitions.ts'
 import { cortexConnection } from '../../producers/cortex/config.ts'
@@ -212,5 +214,20 @@ describe('a lease', () => {
     const waiting = lease.of(2).held(stop.signal)
     stop.abort()
     await expect(waiting).rejects.toThrow('the group has not confirmed')
+  })
+})
+
+describe('a name that is not defined', () => {
+  const toldOf = (known: readonly KnownConnection[]): string => {
+    try {
+      return definitionNamed(known, 'other').name
+    } catch (error) {
+      return error instanceof PipelineError ? error.remediation : String(error)
+    }
+  }
+
+  it('is answered with those that are, or with how one is defined', () => {
+    expect(toldOf([{ name: 'one', partition: home, definition }])).toBe('There is: one.')
+    expect(toldOf([])).toMatch(/^No connection is defined: `exposure connections apply` /)
   })
 })
