@@ -80,7 +80,10 @@ export type Source<Client, Checkpoint> = {
   readonly entities: 'assets' | 'findings' | 'both'
   /** Parses a saved checkpoint; unknown fields are ignored. */
   readonly checkpoint: z.ZodType<Checkpoint>
-  /** True where it only stands in for a better stream: that it is not needed is no news. */
+  /**
+   * True where it only stands in for a better stream: that it is not needed is no news. Its
+   * NOT_LICENSED then names that stream as `instead`, and what it showed is taken back.
+   */
   readonly fallback?: boolean
   /**
    * Whether the tenant has this stream: licence, dataset, endpoint. Resolves with NOT_LICENSED and
