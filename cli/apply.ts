@@ -1,18 +1,19 @@
 // `exposure topics apply` and `exposure schemas apply`: the only commands that change the cluster.
 import { PipelineError } from '../contracts/errors.ts'
-import { kafkaSettings, registrySettings, type RegistrySettings } from '../runtime/config.ts'
+import { registrySettings, type RegistrySettings } from '../runtime/config.ts'
 import { openAdmin } from '../runtime/kafka/admin.ts'
 import type { KafkaSettings } from '../runtime/kafka/types.ts'
 import { createLogger } from '../runtime/log.ts'
 import { openRegistry } from '../runtime/registry.ts'
 import { parse } from './command.ts'
 import { loadConfig } from './config.ts'
+import { reachKafka } from './reach.ts'
 
 const REGISTRY_TIMEOUT_MS = 30_000
 
 export async function applyTopics(args: readonly string[]): Promise<number> {
   const { values } = parse(args, { config: { type: 'string' } })
-  const { created, altered } = await ensureTopics(kafkaSettings(loadConfig(values.config).kafka))
+  const { created, altered } = await ensureTopics(await reachKafka(loadConfig(values.config)))
   console.log(`topics created: ${created.length}, settings mended: ${altered.length}, checked: all`)
   for (const name of created) console.log(`  created ${name}`)
   for (const name of altered) console.log(`  mended ${name}`)

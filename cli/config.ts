@@ -66,18 +66,35 @@ export function loadConfig(file: string | undefined): ExposureConfig {
   if (!existsSync(kept)) return readConfig(path ?? missing(), exposureConfig)
   if (path === null) {
     console.error(`exposure: no exposure.yaml here, so ${kept}, as the last start left it`)
-    return readConfig(kept, exposureConfig)
+    return withKafka(readConfig(kept, exposureConfig))
   }
   const { kafka, registry, ...given } = readConfig(path, startConfig)
   if (kafka !== undefined && registry !== undefined) return { ...given, kafka, registry }
   console.error(`exposure: what ${path} leaves out is from ${kept}, as the last start left it`)
-  const last = readConfig(kept, exposureConfig)
+  const last = withKafka(readConfig(kept, exposureConfig))
   return {
     ...given,
     kafka: kafka ?? last.kafka,
     registry: registry ?? last.registry,
     sinks: { ...last.sinks, ...given.sinks },
   }
+}
+
+/** The addresses of Kafka that were taken from the last `exposure start`. */
+const ofLastStart = new WeakSet<ExposureConfig['kafka']>()
+
+function withKafka(config: ExposureConfig): ExposureConfig {
+  ofLastStart.add(config.kafka)
+  return config
+}
+
+/** Whether no file of the operator names this Kafka: it is there while an `npm start` runs. */
+export const isOfLastStart = (kafka: ExposureConfig['kafka']): boolean => ofLastStart.has(kafka)
+
+/** The file in which the connections stand, by the same rule as `loadConfig`. */
+export function connectionsFile(file: string | undefined): { path: string; isKept: boolean } {
+  const path = file ?? configFile()
+  return { path: path ?? join(DATA_DIR, KEPT_FILE), isKept: path === null }
 }
 
 /** As `loadConfig`, for what needs neither Kafka nor registry. */

@@ -10,7 +10,7 @@ import { orderRecords } from '../runtime/order-records.ts'
 import { openRegistry } from '../runtime/registry.ts'
 import { transactionalIdOf } from '../runtime/run-names.ts'
 import { UsageError, parse, stopSignal } from './command.ts'
-import { loadConfig } from './config.ts'
+import { connectionsFile, loadConfig } from './config.ts'
 import { type Access, oneName, openAccess, setPauseOf } from './connections.ts'
 import { answersToCome } from './orders.ts'
 
@@ -33,10 +33,10 @@ export async function removeConnection(args: readonly string[]): Promise<number>
     ...registrySettings(config.registry),
     timeoutMs: REGISTRY_TIMEOUT_MS,
   })
-  const codecs = await registry.lookup(config.kafka.prefix)
-  const access = openAccess(config)
+  const access = await openAccess(config)
   const signal = stopSignal()
   try {
+    const codecs = await registry.lookup(access.prefix)
     const answered = await answersToCome({ ...access, codecs })
     const orderId = await order(access, name, keep)
     console.error(`exposure: ${name} is removed; waiting until its entities are seen to`)
@@ -48,7 +48,12 @@ export async function removeConnection(args: readonly string[]): Promise<number>
         : `${name} is removed; ${closed} assets and findings were closed`,
     )
     if (config.connections.some((connection) => connection.name === name)) {
-      console.log(`it still stands in exposure.yaml and would come back at the next start`)
+      const { path, isKept } = connectionsFile(values.config)
+      console.log(
+        isKept
+          ? 'the next npm start defines it again'
+          : `it still stands in ${path} and would come back at the next start`,
+      )
     }
     return 0
   } finally {

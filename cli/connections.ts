@@ -5,7 +5,6 @@ import { topicName } from '../contracts/topics.ts'
 import { accessOf, definitionOf, settingsOf } from '../producers/definitions.ts'
 import { connectorOf } from '../producers/sources.ts'
 import { type RunCheckpoint, loadCheckpoints } from '../runtime/checkpoint.ts'
-import { kafkaSettings } from '../runtime/config.ts'
 import type { ConnectionConfig } from '../runtime/connection-config.ts'
 import {
   type Definition,
@@ -23,19 +22,20 @@ import { openLogReader } from '../runtime/kafka/log-reader.ts'
 import { createLogger } from '../runtime/log.ts'
 import { UsageError, parse } from './command.ts'
 import { type ExposureConfig, loadConfig } from './config.ts'
+import { reachKafka } from './reach.ts'
 
 const MEMBER_CHARACTERS = 8
 
-/** Kafka as the commands use it. */
-export function openAccess(config: ExposureConfig) {
-  const settings = kafkaSettings(config.kafka)
+/** Kafka as the commands use it. @throws PipelineError when it does not answer */
+export async function openAccess(config: ExposureConfig) {
+  const settings = await reachKafka(config)
   const log = createLogger('connections')
   const reader = openLogReader(settings, log)
   const producers = createKafka(settings, 'exposure-connections', log)
   const access = accessOf({ prefix: settings.prefix, producers, reader })
   return { ...access, settings, log, reader, close: () => reader.close() }
 }
-export type Access = ReturnType<typeof openAccess>
+export type Access = Awaited<ReturnType<typeof openAccess>>
 
 const CONFIG = { config: { type: 'string' } } as const
 
@@ -48,7 +48,7 @@ export function oneName(positionals: readonly string[], command: string): string
 
 export async function applyConnections(args: readonly string[]): Promise<number> {
   const config = loadConfig(parse(args, CONFIG).values.config)
-  const access = openAccess(config)
+  const access = await openAccess(config)
   try {
     const wanted = config.connections.map((connection) => definitionOf(connection))
     let written: string[] = []
@@ -78,7 +78,7 @@ export const resumeConnection = (args: readonly string[]): Promise<number> => se
 async function setPaused(args: readonly string[], paused: boolean): Promise<number> {
   const { values, positionals } = parse(args, CONFIG, 1)
   const name = oneName(positionals, `connections ${paused ? 'pause' : 'resume'}`)
-  const access = openAccess(loadConfig(values.config))
+  const access = await openAccess(loadConfig(values.config))
   try {
     const definition = await setPauseOf(access, name, paused)
     const state = paused ? 'paused: it is not polled, and nothing of it is closed' : 'polled again'
@@ -128,7 +128,7 @@ const whichThereAre = (known: readonly KnownConnection[]): string =>
     : `There is: ${known.map(({ name }) => name).join(', ')}.`
 
 export async function listConnections(args: readonly string[]): Promise<number> {
-  const access = openAccess(loadConfig(parse(args, CONFIG).values.config))
+  const access = await openAccess(loadConfig(parse(args, CONFIG).values.config))
   const { prefix, settings, readToEnd, log } = access
   try {
     const known = await loadConnections(prefix, readToEnd)

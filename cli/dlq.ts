@@ -1,6 +1,5 @@
 // `exposure dlq list`, `show`, `replay`, `purge`: what could not be processed, and what to do.
 import { PipelineError } from '../contracts/errors.ts'
-import { kafkaSettings } from '../runtime/config.ts'
 import {
   ATTEMPTS_MAX,
   type Move,
@@ -40,6 +39,7 @@ import {
   showLines,
   timeOf,
 } from './dlq-text.ts'
+import { reachKafka } from './reach.ts'
 
 const EXIT_FAILURE = 1
 const EXIT_USAGE = 2
@@ -49,8 +49,8 @@ const ATTEMPTS_LIMIT = 1_000
 /** Lines about single letters; the counts below them are of all. */
 const LINES_MAX = 100
 
-const settingsOf = (file: string | undefined): KafkaSettings =>
-  kafkaSettings(loadConfig(file).kafka)
+const settingsOf = (file: string | undefined): Promise<KafkaSettings> =>
+  reachKafka(loadConfig(file))
 
 export async function listDeadLetters(args: readonly string[]): Promise<number> {
   const options = {
@@ -63,7 +63,7 @@ export async function listDeadLetters(args: readonly string[]): Promise<number> 
   const { values } = parse(args, options)
   const filter = filterOf(values, [], Date.now())
   const limit = countOf('limit', values.limit, RECORDS_MAX)
-  const settings = settingsOf(values.config)
+  const settings = await settingsOf(values.config)
   const { prefix } = settings
   const groups = new Map<string, Group>()
   const newest = newestOf(limit)
@@ -132,7 +132,7 @@ export async function showDeadLetter(args: readonly string[]): Promise<number> {
   const [word] = positionals
   if (word === undefined) throw new UsageError('dlq show takes PARTITION/OFFSET')
   const { partition, offset } = placeOf(word)
-  const settings = settingsOf(values.config)
+  const settings = await settingsOf(values.config)
   const letter = await withReader(settings, (reader) =>
     readLetter(reader, settings.prefix, partition, offset),
   )
@@ -168,7 +168,7 @@ export async function replayDeadLetters(args: readonly string[]): Promise<number
   const filter = chosenFilter(values, positionals, Date.now())
   const repair = repairOf(values, positionals)
   const attemptsMax = countOf('max-attempts', values['max-attempts'], ATTEMPTS_LIMIT)
-  const settings = settingsOf(values.config)
+  const settings = await settingsOf(values.config)
   const dryRun = values['dry-run']
   const log = createLogger('dlq')
   const lines = lineOf(settings.prefix)
@@ -204,7 +204,7 @@ export async function purgeDeadLetters(args: readonly string[]): Promise<number>
   } as const
   const { values, positionals } = parse(args, options, ANY_WORDS)
   const filter = chosenFilter(values, positionals, Date.now())
-  const settings = settingsOf(values.config)
+  const settings = await settingsOf(values.config)
   const log = createLogger('dlq')
   const lines = lineOf(settings.prefix)
   const dryRun = !values.yes

@@ -43,15 +43,37 @@ function find(args: readonly string[]): { command: Command; rest: readonly strin
     if (command !== undefined) return { command, rest: args.slice(words) }
   }
   const words = args.filter((word) => !word.startsWith('-')).slice(0, 2)
-  throw new UsageError(words.length === 0 ? 'which command?' : `no command "${words.join(' ')}"`)
+  const [first] = words
+  if (first === undefined) throw new UsageError('which command?')
+  const seconds = sharing(args).map((command) => command.slice(first.length + 1))
+  if (seconds.length === 0) throw new UsageError(`no command "${words.join(' ')}"`)
+  throw new UsageError(`${first} takes ${oneOf(seconds)}`)
+}
+
+/** The commands that begin with the first of these words, which is none by itself. */
+function sharing(args: readonly string[]): Command[] {
+  const [first] = args.filter((word) => !word.startsWith('-'))
+  return COMMANDS.filter((command) => command.startsWith(`${first} `))
+}
+
+const oneOf = (words: readonly string[]): string =>
+  [words.slice(0, -1).join(', '), ...words.slice(-1)].filter((part) => part !== '').join(' or ')
+
+/** The help that is nearest to what was called. */
+function helpCall(args: readonly string[]): string {
+  const given = args.filter((arg) => arg !== '--trace')
+  const command = COMMANDS.find((one) => `${given.join(' ')} `.startsWith(`${one} `))
+  if (command !== undefined) return `exposure ${command} --help`
+  const [shared] = sharing(given)
+  return shared === undefined ? 'exposure --help' : `exposure ${shared.split(' ')[0]} --help`
 }
 
 /** Also of a first word alone that several commands share, as in `topics --help`. */
 function helpFor(args: readonly string[]): string {
   const words = args.filter((word) => !word.startsWith('-'))
-  const sharing = COMMANDS.filter((command) => command.startsWith(`${words[0]} `))
-  if (words.length > 1 || sharing.length === 0) return helpOf(find(args).command)
-  return sharing.map(helpOf).join('\n')
+  const commands = sharing(args)
+  if (words.length > 1 || commands.length === 0) return helpOf(find(args).command)
+  return commands.map(helpOf).join('\n')
 }
 
 async function main(given: readonly string[]): Promise<number> {
@@ -86,7 +108,9 @@ function explain(error: unknown): number {
     console.error(error)
   }
   if (error instanceof UsageError) {
-    console.error(`exposure: ${error.message.replace(/\.$/, '')}. Try: exposure --help`)
+    console.error(
+      `exposure: ${error.message.replace(/\.$/, '')}. Try: ${helpCall(process.argv.slice(2))}`,
+    )
     return EXIT_USAGE
   }
   if (error instanceof PipelineError) {

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { PipelineError } from '../contracts/errors.ts'
 import { RAW_PARTITIONS, rawTopic, type VendorId } from '../contracts/topics.ts'
-import { kafkaSettings, registrySettings } from '../runtime/config.ts'
+import { registrySettings } from '../runtime/config.ts'
 import { type Admin, openAdmin } from '../runtime/kafka/admin.ts'
 import { type LogReader, openLogReader } from '../runtime/kafka/log-reader.ts'
 import { createLogger } from '../runtime/log.ts'
@@ -12,6 +12,7 @@ import type { KafkaSettings } from '../runtime/kafka/types.ts'
 import { TRANSFORMERS } from '../transformers/transformers.ts'
 import { UsageError, parse, stopSignal } from './command.ts'
 import { type Connection, loadConfig } from './config.ts'
+import { reachKafka } from './reach.ts'
 import { endsOf, eventsSince, eventTopicsOf, latestCompleteRun, passed } from './replay-follow.ts'
 import { openRewriter } from './replay-write.ts'
 import { type Reading, readPartition } from './replay-read.ts'
@@ -41,7 +42,7 @@ export async function replayRaw(args: readonly string[]): Promise<number> {
   const connection = config.connections.find((candidate) => candidate.name === name)
   if (connection === undefined) throw new UsageError(`no connection named ${name}`)
   const place = placeOf(connection, stream)
-  const settings = kafkaSettings(config.kafka)
+  const settings = await reachKafka(config)
   const registry = { ...registrySettings(config.registry), timeoutMs: REGISTRY_TIMEOUT_MS }
   const codecs = await openRegistry(registry).lookup(settings.prefix)
   const log = createLogger('replay')

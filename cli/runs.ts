@@ -1,13 +1,14 @@
 // `exposure runs list` and `exposure runs show`: how the runs of every stream ended, and why.
 import { PipelineError } from '../contracts/errors.ts'
 import type { Codecs } from '../runtime/codecs.ts'
-import { kafkaSettings, registrySettings } from '../runtime/config.ts'
+import { registrySettings } from '../runtime/config.ts'
 import { type LogReader, openLogReader } from '../runtime/kafka/log-reader.ts'
 import type { KafkaSettings } from '../runtime/kafka/types.ts'
 import { createLogger } from '../runtime/log.ts'
 import { openRegistry } from '../runtime/registry.ts'
 import { UsageError, parse } from './command.ts'
 import { type ExposureConfig, loadConfig } from './config.ts'
+import { reachKafka } from './reach.ts'
 import { type RunStep, type RunStory, readSteps, tell } from './run-story.ts'
 import { factsOf, listLines, stepLines } from './runs-text.ts'
 
@@ -28,7 +29,7 @@ export async function withRuns<T>(
   config: ExposureConfig,
   work: (runs: RunsLog) => Promise<T>,
 ): Promise<T> {
-  const settings = kafkaSettings(config.kafka)
+  const settings = await reachKafka(config)
   const registry = registrySettings(config.registry)
   const timeoutMs = REGISTRY_TIMEOUT_MS
   const codecs = await openRegistry({ ...registry, timeoutMs }).lookup(settings.prefix)

@@ -3,13 +3,14 @@ import type { KafkaRecord } from '../contracts/processing.ts'
 import { PipelineError } from '../contracts/errors.ts'
 import { TOPICS } from '../contracts/topics.ts'
 import type { Codecs } from '../runtime/codecs.ts'
-import { kafkaSettings, registrySettings } from '../runtime/config.ts'
+import { registrySettings } from '../runtime/config.ts'
 import { type LogReader, openLogReader } from '../runtime/kafka/log-reader.ts'
 import { createLogger } from '../runtime/log.ts'
 import { openRegistry } from '../runtime/registry.ts'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { UsageError, parse, stopSignal } from './command.ts'
 import { loadConfig } from './config.ts'
+import { reachKafka } from './reach.ts'
 
 const REGISTRY_TIMEOUT_MS = 10_000
 const FOLLOW_PAUSE_MS = 300
@@ -30,7 +31,7 @@ export async function tail(args: readonly string[]): Promise<number> {
   const isCount = limit === Infinity || (Number.isSafeInteger(limit) && limit > 0)
   if (!isCount) throw new UsageError('--limit takes a whole number above 0')
   const config = loadConfig(values.config)
-  const settings = kafkaSettings(config.kafka)
+  const settings = await reachKafka(config)
   const ours = Object.values(TOPICS).some((spec) => spec.name === name)
   const topic = ours ? settings.prefix + name : name
   const registry = openRegistry({

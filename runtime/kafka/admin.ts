@@ -11,6 +11,7 @@ import { pause, within } from './waiting.ts'
 
 const CREATE_TIMEOUT_MS = 30_000
 const CLOSE_TIMEOUT_MS = 5_000
+const DIAL_TIMEOUT_MS = 10_000
 /** How long a topic just made may stay unknown to the broker. */
 const READY_ATTEMPTS_MAX = 300
 const READY_PAUSE_MS = 100
@@ -84,6 +85,24 @@ export async function openAdmin(settings: KafkaSettings, log: Logger): Promise<A
         log.debug({ err: error }, 'an admin client did not close')
       }
     },
+  }
+}
+
+/**
+ * One connection, closed again: readers try for minutes, which an operator should not wait for.
+ * @throws PipelineError when Kafka does not answer within 10 s, or refuses
+ */
+export async function dialKafka(settings: KafkaSettings, log: Logger): Promise<void> {
+  const admin = instanceOf(createKafka(settings, 'exposure-dial', log)).admin()
+  const dialled = admin.connect()
+  try {
+    await within(`dialling Kafka at ${settings.brokers.join(', ')}`, DIAL_TIMEOUT_MS, dialled)
+  } catch (error) {
+    throw kafkaError(error, 'CONFIG', settings.brokers)
+  } finally {
+    await within('closing an admin client', CLOSE_TIMEOUT_MS, admin.disconnect()).catch(
+      (error: unknown) => log.debug({ err: error }, 'an admin client did not close'),
+    )
   }
 }
 

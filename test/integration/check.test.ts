@@ -169,7 +169,7 @@ describe('exposure check', { timeout: TEST_TIMEOUT_MS }, () => {
     const { exposure } = await start('prisma', onTestFinished)
     const ended = await exposure(['check', 'prisma', 'nobody'])
     expect([ended.code, ended.stdout]).toEqual([2, ''])
-    expect(ended.stderr).toBe('exposure: no connection named nobody. Try: exposure --help\n')
+    expect(ended.stderr).toBe('exposure: no connection named nobody. Try: exposure check --help\n')
   })
 
   it.concurrent('says so when a secret is not set', async ({ onTestFinished }) => {

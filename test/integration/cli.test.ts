@@ -54,24 +54,29 @@ describe('the words of the command line', { timeout: TEST_TIMEOUT_MS }, () => {
   })
 
   it.concurrent.for([
-    [['frobnicate'], 'no command "frobnicate"'],
-    [['topics'], 'no command "topics"'],
-    [['topics', 'drop'], 'no command "topics drop"'],
-    [['run', 'everything'], 'no stage "everything": producers, transformers, sinks'],
-    [['run', '--frob'], "Unknown option '--frob'"],
-    [['check', '--config'], "Option '--config <value>' argument missing"],
-    [['start', 'again'], '"again" is one word too many'],
-    [['start', '--machines', 'many'], '--machines takes a whole number from 1 to 100000'],
-    [['topics', 'apply', 'now'], '"now" is one word too many'],
-    [['tail'], 'tail takes one topic'],
-    [['tail', 'a', 'b'], '"b" is one word too many'],
-    [['tail', 'a', '--limit', 'few'], '--limit takes a whole number above 0'],
-    [['runs', 'release'], 'runs release takes one run'],
-    [['runs', 'list', '--limit', '0'], '--limit takes a whole number from 1 to 10000'],
-  ] as const)('refuse %j with one sentence', async ([args, sentence]) => {
+    [['frobnicate'], 'no command "frobnicate"', ''],
+    [['topics'], 'topics takes apply', 'topics '],
+    [['topics', 'drop'], 'topics takes apply', 'topics '],
+    [['dlq'], 'dlq takes list, show, replay or purge', 'dlq '],
+    [['run', 'everything'], 'no stage "everything": producers, transformers, sinks', 'run '],
+    [['run', '--frob'], "Unknown option '--frob'", 'run '],
+    [['check', '--config'], "Option '--config <value>' argument missing", 'check '],
+    [['start', 'again'], '"again" is one word too many', 'start '],
+    [['start', '--machines', 'many'], '--machines takes a whole number from 1 to 100000', 'start '],
+    [['topics', 'apply', 'now'], '"now" is one word too many', 'topics apply '],
+    [['tail'], 'tail takes one topic', 'tail '],
+    [['tail', 'a', 'b'], '"b" is one word too many', 'tail '],
+    [['tail', 'a', '--limit', 'few'], '--limit takes a whole number above 0', 'tail '],
+    [['runs', 'release'], 'runs release takes one run', 'runs release '],
+    [
+      ['runs', 'list', '--limit', '0'],
+      '--limit takes a whole number from 1 to 10000',
+      'runs list ',
+    ],
+  ] as const)('refuse %j with one sentence', async ([args, sentence, command]) => {
     const ended = await runExposure(args, {})
     expect([ended.code, ended.stdout]).toEqual([2, ''])
-    expect(ended.stderr).toBe(`exposure: ${sentence}. Try: exposure --help\n`)
+    expect(ended.stderr).toBe(`exposure: ${sentence}. Try: exposure ${command}--help\n`)
   })
 
   it.concurrent.for([

@@ -15,6 +15,9 @@ import type { RunningStack } from '../../stack/stack.ts'
 
 const MAIN = resolve(import.meta.dirname, '../../cli/main.ts')
 
+/** Far below the minutes for which readers try. */
+const SOON_MS = 30_000
+
 const start = (...args: string[]) => startIn(undefined, ...args)
 
 function startIn(cwd: string | undefined, ...args: string[]) {
@@ -94,6 +97,37 @@ const CONNECTION = {
   apiKey: 'env:NOT_SET',
   apiKeyId: 1,
 }
+
+describe('an operating command without Kafka', () => {
+  it(
+    'says so soon, and to start it where the last start here had it',
+    async () => {
+      const path = folder({ '.exposure/exposure.yaml': SERVERS })
+      const commands = [
+        ['connections', 'list'],
+        ['dlq', 'list'],
+      ]
+      const ends = await Promise.all(commands.map((words) => startIn(path, ...words).ended))
+      for (const { code, stdout, stderr } of ends) {
+        expect([code, stdout]).toEqual([1, ''])
+        expect(stderr).toContain('Kafka does not answer at 127.0.0.1:1')
+        expect(stderr).toContain('next step: Start it: npm start, in another terminal')
+      }
+    },
+    SOON_MS,
+  )
+
+  it(
+    'sends nobody to npm start for a Kafka of their own',
+    async () => {
+      const path = folder({ 'exposure.yaml': SERVERS, '.exposure/exposure.yaml': SERVERS })
+      const { code, stderr } = await startIn(path, 'connections', 'list').ended
+      expect([code, stderr]).toEqual([1, expect.stringContaining('Kafka does not answer')])
+      expect(stderr).not.toContain('npm start')
+    },
+    SOON_MS,
+  )
+})
 
 describe('the configuration', () => {
   const run = (path: string) => startIn(path, 'run', 'producers').ended
