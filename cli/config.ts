@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { connectionSettings } from '../producers/definitions.ts'
+import { connectionSettings, problemsBesidesType } from '../producers/definitions.ts'
 import { PipelineError } from '../contracts/errors.ts'
 import { configFile, kafkaConfig, readConfig, registryConfig } from '../runtime/config.ts'
 import { duration, longDuration } from '../runtime/connection-config.ts'
@@ -18,7 +18,19 @@ function repeatedNames(list: unknown): string[] {
   return [...new Set(names.filter((name, index) => names.indexOf(name) < index))]
 }
 
-const connections = z.array(connectionSettings).refine((list) => repeatedNames(list).length === 0, {
+const listed = z.array(connectionSettings).superRefine(
+  (list, context) => {
+    for (const [index, connection] of list.entries()) {
+      for (const { path, message } of problemsBesidesType(connection)) {
+        context.addIssue({ code: 'custom', path: [index, ...path], message })
+      }
+    }
+  },
+  // Then above all: of a `type` that nobody has, nothing else was looked at.
+  { when: ({ value }) => Array.isArray(value) },
+)
+
+const connections = listed.refine((list) => repeatedNames(list).length === 0, {
   // Also when something else is wrong: all problems are named at once.
   when: () => true,
   error: ({ input }) => `names are unique; used more than once: ${repeatedNames(input).join(', ')}`,

@@ -2,15 +2,34 @@
 import { z } from 'zod'
 import { PipelineError } from '../contracts/errors.ts'
 import type { VendorId } from '../contracts/topics.ts'
-import type { ConnectionConfig } from '../runtime/connection-config.ts'
+import { type ConnectionConfig, commonConnection } from '../runtime/connection-config.ts'
 import { type Definition, definitionChanges } from '../runtime/connections.ts'
 import { changeConnections } from '../runtime/connections-change.ts'
+import { secretReference } from '../runtime/environment.ts'
 import { openSession } from '../runtime/kafka/session.ts'
 import type { Pipeline } from '../runtime/pipeline.ts'
 import { CONNECTIONS, CONNECTORS, type Connectors, connectorOf } from './sources.ts'
 
+const TYPES = Object.keys(CONNECTORS)
+
 /** A connection of any vendor of ours, by its `type`. */
-export const connectionSettings = z.discriminatedUnion('type', CONNECTIONS)
+export const connectionSettings = z.discriminatedUnion('type', CONNECTIONS, {
+  error: ({ code }) => (code === 'invalid_union' ? `must be ${TYPES.join(' or ')}` : undefined),
+})
+
+const ofNoVendor = z.looseObject({
+  ...commonConnection,
+  accessKeyId: secretReference.optional(),
+  secretKey: secretReference.optional(),
+  apiKey: secretReference.optional(),
+})
+
+/** What is wrong with a connection besides its `type`, which no vendor has; [] when one has it. */
+export function problemsBesidesType(connection: unknown): readonly z.core.$ZodIssue[] {
+  const typed = z.looseObject({ type: z.unknown() }).safeParse(connection)
+  if (!typed.success || TYPES.some((type) => type === typed.data.type)) return []
+  return ofNoVendor.safeParse(connection).error?.issues ?? []
+}
 
 /** What exposure.yaml says of one connection; `type` is its vendor. */
 export type ConnectionSettings = ConnectionConfig & { readonly type: VendorId }

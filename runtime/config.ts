@@ -1,5 +1,5 @@
 // exposure.yaml: what is not of one vendor or store. All problems are named at once, by field.
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { parse as parseYaml } from 'yaml'
 import { z } from 'zod'
 import { PipelineError, violationsOf } from '../contracts/errors.ts'
@@ -118,6 +118,11 @@ export function configFile(): string | null {
  */
 export function readConfig<T>(file: string, schema: z.ZodType<T>): T {
   let document: unknown
+  if (statSync(file, { throwIfNoEntry: false })?.isDirectory() === true) {
+    throw new PipelineError('CONFIGURATION', 'CONFIG', `${file} is a folder, not a file`, {
+      remediation: 'Name the configuration file in it.',
+    })
+  }
   try {
     document = parseYaml(readFileSync(file, 'utf8'), { maxAliasCount: 100 })
   } catch (cause) {

@@ -104,6 +104,25 @@ describe('reading exposure.yaml', () => {
     expect(JSON.stringify([error.message, error.details])).not.toContain('canary-9f2')
   })
 
+  it('names the types there are, and what else is wrong with such a connection', () => {
+    const wrong = { ...prisma, type: 'prisma', secretKey: 'canary-9f2', every: 'often', odd: 1 }
+    const document = { ...sound, connections: [wrong] }
+    const error = failureOf(() => checkConfig(document, exposureConfig, 'it'))
+    const violations = error.details.violations?.toSorted() ?? []
+    expect(violations.map((text) => text.split(':')[0])).toEqual([
+      'connections.0.every',
+      'connections.0.secretKey',
+      'connections.0.type',
+    ])
+    expect(violations[2]).toBe('connections.0.type: must be prisma-cloud or cortex')
+    expect(JSON.stringify([error.message, violations])).not.toContain('canary-9f2')
+  })
+
+  it('says that a folder is no file', () => {
+    const error = failureOf(() => readConfig(tmpdir(), exposureConfig))
+    expect(error.message).toBe(`${tmpdir()} is a folder, not a file`)
+  })
+
   it('says where YAML cannot be read, without the line itself', () => {
     const error = failureOf(() => readConfig(fileOf('kafka: [\n  a: canary: c\n'), exposureConfig))
     expect(error.message).toMatch(/exposure\.yaml cannot be read: .+ line 2/)
