@@ -22,6 +22,7 @@ const MACHINES_DEFAULT = 150
 const MACHINES_MAX = 100_000
 const STATUS_EVERY_MS = 5_000
 const STATUS_TIMEOUT_MS = 5_000
+const LATE = 'status: late, the machine is busy; nothing else is affected'
 /** Above the time that the servers of the stack have for it. */
 const CLEANUP_TIMEOUT_MS = 30_000
 const EXIT_FAILURE = 1
@@ -180,7 +181,8 @@ function printStatus({ pipeline, config, admin }: Following): { stop: () => Prom
       try {
         await sleep(STATUS_EVERY_MS, undefined, { signal: controller.signal })
         const lines = statusLines(pipeline, config, admin)
-        for (const line of await inTime(lines, STATUS_TIMEOUT_MS, 'the status')) say(line)
+        const late = sleep(STATUS_TIMEOUT_MS, [LATE], { signal: controller.signal, ref: false })
+        for (const line of await Promise.race([lines, late])) say(line)
       } catch (error) {
         if (controller.signal.aborted) return
         say(`status: ${error instanceof PipelineError ? error.message : String(error)}`)

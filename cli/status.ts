@@ -1,6 +1,9 @@
 // The status lines of `exposure start`: a line per stream, per store, per open condition.
 import { TOPICS, VENDORS, type VendorId, rawTopic, topicName } from '../contracts/topics.ts'
+import type { ReadToEnd } from '../runtime/checkpoint.ts'
+import { type KnownConnection, isPaused, loadConnections } from '../runtime/connections.ts'
 import type { Admin } from '../runtime/kafka/admin.ts'
+import type { StreamCounters } from '../runtime/metrics.ts'
 import type { Pipeline } from '../runtime/pipeline.ts'
 import { sinkGroup } from '../runtime/run-sink.ts'
 import { transformerGroup } from '../transformers/main.ts'
@@ -21,11 +24,15 @@ export async function statusLines(
     const topics = [prefix + rawTopic(vendor).name]
     rawLag.set(vendor, await totalLag(admin, transformerGroup(prefix, vendor), topics))
   }
+  const reads: ReadToEnd = (...asked) => pipeline.reader.readToEnd(...asked)
+  const defined = new Map((await loadConnections(prefix, reads)).map((one) => [one.name, one]))
   const lines = metrics.entries().flatMap(([key, c]) => {
     const [name = '', stream = ''] = key.split('|')
     const connection = config.connections.find((candidate) => candidate.name === name)
-    if (connection === undefined) return []
-    const state = c.state === 'running' ? 'running' : (c.verdict ?? 'waiting')
+    const known = defined.get(name)
+    // Removed while it was polled: what was counted of it is nobody's any more.
+    if (connection === undefined || known === undefined) return []
+    const state = isAtRest(known) ? 'paused' : stateOf(c)
     const lag = rawLag.get(vendorOf(connection)) ?? 0
     return [
       `${name} ${stream}: ${state}, pages ${c.pages}, units ${c.units}, ` +
@@ -43,15 +50,20 @@ export async function statusLines(
 /** What is broken now, so that nobody has to ask a topic for it. */
 function conditionLines({ reporter }: Pipeline): string[] {
   const open = reporter.open()
-  const lines = open.slice(0, CONDITIONS_MAX).map((condition) => {
+  const lines = open.slice(0, CONDITIONS_MAX).flatMap((condition) => {
     const where = [condition.connection_id, condition.stream ?? condition.sink_id]
     const place = where.filter((name) => name !== null && name !== undefined).join(' ')
-    return `open: ${condition.error_type} ${place || condition.stage}: ${condition.message}`
+    const what = `${condition.error_type} ${place || condition.stage}: ${condition.message}`
+    return [`open: ${what}`, `  next step: ${condition.remediation}`]
   })
-  const more = open.length - lines.length
-  return more === 0 ? lines : [...lines, `open: ${more} more in exposure.connector-errors`]
+  const more = open.length - CONDITIONS_MAX
+  return more <= 0 ? lines : [...lines, `open: ${more} more in exposure.connector-errors`]
 }
 
+const isAtRest = ({ definition }: KnownConnection): boolean =>
+  definition !== null && isPaused(definition)
+const stateOf = ({ state, verdict }: StreamCounters): string =>
+  state === 'running' ? 'running' : (verdict ?? 'waiting')
 const vendorOf = (connection: Connection): VendorId => connection.type
 const partitionCount = () => SINK_TOPICS.reduce((sum, topic) => sum + TOPICS[topic].partitions, 0)
 
