@@ -20,6 +20,7 @@ import { createLifecycle } from './lifecycle/processor.ts'
 import { MAPPING_VERSION } from './mapping-version.ts'
 import { TRANSFORMERS } from './transformers.ts'
 
+const LOG_CHARACTERS_MAX = 200
 const CHUNK_RECORDS_MAX = 1_000
 const CHUNK_BYTES_MAX = 8 * 1024 * 1024
 const SESSION_TIMEOUT_MS = 30_000
@@ -245,7 +246,10 @@ function reportDeadLetter(
     offset: Number(record.offset),
     key: record.key,
   }
-  pipeline.log.warn({ err: error, stream: facts && streamKey(facts), ...pointer }, 'dead letter')
+  const told = { reason: error.failure, stream: facts && streamKey(facts), ...pointer }
+  pipeline.log.warn(told, `dead letter: ${error.message.slice(0, LOG_CHARACTERS_MAX)}`)
+  // With stack and every violation: too much for a screen that many letters pass.
+  pipeline.log.debug({ err: error, ...pointer }, 'dead letter in full')
   pipeline.reporter.raise(
     error,
     {
