@@ -1,6 +1,6 @@
 // What a run leaves behind it: run-end records on the raw topic and its lines in exposure.runs.
 import { type RunEnd, encodeRunEnd, streamKey } from '../contracts/envelope.ts'
-import { PipelineError } from '../contracts/errors.ts'
+import { FAILURES, PipelineError } from '../contracts/errors.ts'
 import { partitionOf } from '../contracts/placement.ts'
 import type { PullEnd } from '../contracts/ports.ts'
 import type { OutRecord } from '../contracts/processing.ts'
@@ -60,11 +60,11 @@ export function holdReason(
 
 /** What the operator does about a run that closes nothing by itself. */
 export const releaseStep = (runId: string): string =>
-  `Look whether the vendor shows them still. If they are really gone: exposure runs release ${runId}`
+  `${FAILURES.MISSING_DATA.remediation} If they are really gone: exposure runs release ${runId}`
 
 /** The same where nothing was ever listed. */
 const emptyStep = (runId: string): string =>
-  `Look whether the vendor shows any. If there are really none: exposure runs release ${runId}`
+  `${FAILURES.MISSING_DATA.remediation} If there are really none: exposure runs release ${runId}`
 
 /** MISSING_DATA when closures are held, or not everything was listed; null: nothing is missing. */
 export function missingError(
