@@ -61,7 +61,7 @@ export const envelopeOf = (meta: EventMeta) => ({
   run_id: meta.run_id,
   content_hash: meta.content_hash,
   mapping_version: meta.mapping_version,
-  ingested_at: meta.ingested_at,
+  ingested_at: dateOf(meta.ingested_at),
   source: meta.source,
 })
 

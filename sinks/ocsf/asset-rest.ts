@@ -6,6 +6,7 @@ import { unmappedOf } from './event.ts'
 /** In neither class. */
 const commonOf = (asset: Asset) => ({
   ...unmappedOf(asset.meta),
+  native_url: asset.meta.source.native_url,
   kind: asset.kind,
   hostnames: asset.hostnames,
   fqdns: asset.fqdns,

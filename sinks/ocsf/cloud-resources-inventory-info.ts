@@ -57,6 +57,6 @@ function containerOf({ kind, meta, name, image }: Asset) {
     image:
       uid === null
         ? null
-        : { uid, name: image?.repository, path: path.join('/'), tag: image?.tags[0] },
+        : { uid, name: image?.repository, path: textOrNull(path.join('/')), tag: image?.tags[0] },
   }
 }
