@@ -128,6 +128,16 @@ describe('an asset as OCSF', () => {
     expect(machine).toContain('"tags":{"__proto__":"x","env":"prod"}')
   })
 
+  it('keeps beside OCSF what it knows of a cloud without a name', () => {
+    const nameless = { cloud: { ...cloud, provider: '' } }
+    const resource = ofAsset({ kind: 'DOMAIN', ...nameless })
+    expect(resource).not.toHaveProperty('cloud')
+    expect(resource['resources']?.[0]).not.toHaveProperty('region')
+    const account = { account_id: '123456789012' }
+    expect(resource['unmapped']?.['cloud']).toMatchObject({ ...account, region: 'eu-west-1' })
+    expect(ofAsset(nameless)['unmapped']?.['cloud']).toMatchObject(account)
+  })
+
   it('is a container by its image', () => {
     const image = {
       digest: null,

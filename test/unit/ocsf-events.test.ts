@@ -15,7 +15,7 @@ import { TRANSFORMERS } from '../../transformers/transformers.ts'
 import { arbitraryOf } from '../support/contract-arbitraries.ts'
 import { ecsFaults } from '../support/ecs-check.ts'
 import { errorEvent } from '../support/events.ts'
-import { type Lives, livesOf } from '../support/lives.ts'
+import { type Lives, livesOf, wholeLives } from '../support/lives.ts'
 import { madeUpUnits } from '../support/mapping-records.ts'
 import { sampleUnits, simulatedUnits } from '../support/mapping-units.ts'
 import { ocsfFaults } from '../support/ocsf-check.ts'
@@ -57,6 +57,20 @@ describe.each(TRANSFORMERS.map(({ stream }) => stream))('events of %s', (stream)
     }
     const faults = subjects.flatMap(faultsOf)
     expect([...new Set(faults)]).toEqual([])
+  })
+})
+
+describe('a host and its finding', () => {
+  it('are what the schemas allow when they come, change, go and come back', () => {
+    const { assets, findings } = wholeLives()
+    const turns = (events: readonly { meta: EventMeta }[]) =>
+      events.map(({ meta }) => meta.change_type)
+    expect(turns(assets)).toEqual(['CREATED', 'UPDATED', 'GONE', 'REOPENED'])
+    expect(turns(findings)).toEqual(['CREATED', 'UPDATED', 'RESOLVED', 'REOPENED'])
+    const faults = subjectsIn({ assets, findings }).flatMap(faultsOf)
+    expect(faults).toEqual([])
+    const activities = findings.map((value) => ocsfOf({ kind: 'finding', value }).activity_id)
+    expect(activities).toEqual([1, 2, 3, 1])
   })
 })
 
