@@ -4,15 +4,38 @@ import { join, resolve } from 'node:path'
 import { environment } from '../runtime/environment.ts'
 import { startStack } from '../stack/stack.ts'
 import type { Benchmark } from './measurement.ts'
+import { documentOf } from './document.ts'
 import { measureW1 } from './w1.ts'
+import { W2_NOTE, measureW2 } from './w2.ts'
 
-const BENCHMARKS: ReadonlyMap<string, { readonly says: string; readonly run: Benchmark }> = new Map(
-  [['W1', { says: '200,000 JSON records of 1.9 kB to Avro, exactly once', run: measureW1 }]],
-)
+type Named = {
+  readonly says: string
+  readonly run: Benchmark
+  /** Where its table is kept in the repository; null: nowhere. */
+  readonly document: { readonly path: string; readonly note: string } | null
+}
+const BENCHMARKS: ReadonlyMap<string, Named> = new Map<string, Named>([
+  [
+    'W1',
+    {
+      says: '200,000 JSON records of 1.9 kB to Avro, exactly once',
+      run: measureW1,
+      document: null,
+    },
+  ],
+  [
+    'W2',
+    {
+      says: 'restoring the lifecycle from its compacted topic; sizes in entities may follow',
+      run: measureW2,
+      document: { path: 'docs/restore.md', note: W2_NOTE },
+    },
+  ],
+])
 
 const root = resolve(import.meta.dirname, '..')
 
-async function measure(name: string): Promise<void> {
+async function measure(name: string, args: readonly string[]): Promise<void> {
   const benchmark = BENCHMARKS.get(name)
   if (benchmark === undefined) {
     const known = [...BENCHMARKS].map(([key, { says }]) => `  ${key}  ${says}`).join('\n')
@@ -26,7 +49,8 @@ async function measure(name: string): Promise<void> {
   const place = { dataDir, fresh: true, temporary: true, log }
   const stack = given === undefined ? await startStack(place) : null
   try {
-    const measurements = await benchmark.run(stack?.brokers ?? (given ?? '').split(','))
+    const brokers = stack?.brokers ?? (given ?? '').split(',')
+    const measurements = await benchmark.run(brokers, args)
     console.error(`${name}: ${benchmark.says}`)
     console.table(
       measurements.map((m) => ({
@@ -42,9 +66,14 @@ async function measure(name: string): Promise<void> {
     console.log(json)
     mkdirSync(join(root, '.exposure/bench'), { recursive: true })
     writeFileSync(join(root, '.exposure/bench', `${name}.json`), `${json}\n`)
+    if (benchmark.document !== null) {
+      const command = ['npm run bench --', name, ...args].join(' ')
+      const text = documentOf(benchmark.says, benchmark.document.note, command, measurements)
+      writeFileSync(join(root, benchmark.document.path), text)
+    }
   } finally {
     await stack?.stop()
   }
 }
 
-await measure(process.argv[2] ?? '')
+await measure(process.argv[2] ?? '', process.argv.slice(3))

@@ -10,4 +10,8 @@ export type Measurement = {
   readonly cpuSeconds: number
   readonly peakRssBytes: number
 }
-export type Benchmark = (brokers: readonly string[]) => Promise<Measurement[]>
+/** `args`: what stands behind its name on the command line. */
+export type Benchmark = (
+  brokers: readonly string[],
+  args: readonly string[],
+) => Promise<Measurement[]>

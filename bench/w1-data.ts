@@ -29,7 +29,7 @@ const WORDS = (
 ).split(' ')
 
 /** Reproducible text that compresses about as well as what vendors send. */
-function noise(seed: number, length: number): string {
+export function noise(seed: number, length: number): string {
   let state = seed | 1
   let text = ''
   while (text.length < length) {

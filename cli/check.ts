@@ -1,7 +1,7 @@
 // `exposure check`: "Save and Connect" as the vendors' users know it, in the words of their tables.
 import { FAILURES, PipelineError } from '../contracts/errors.ts'
 import type { CheckAnswer } from '../contracts/ports.ts'
-import { CONNECTORS } from '../producers/sources.ts'
+import { connectorOf } from '../producers/sources.ts'
 import { createLogger } from '../runtime/log.ts'
 import { type Connection, loadConnections } from './config.ts'
 import { ANY_WORDS, UsageError, parse, stopSignal } from './command.ts'
@@ -44,13 +44,9 @@ async function checkOne(
     retry: { attemptsMax: ATTEMPTS_MAX, retryAfterMsMax: RETRY_AFTER_MS_MAX },
   }
   try {
-    if (connection.type === 'cortex') {
-      const client = CONNECTORS.cortex.connect(connection, context)
-      return await finished(CONNECTORS.cortex.check(client), () => CONNECTORS.cortex.close(client))
-    }
-    const prisma = CONNECTORS['prisma-cloud']
-    const client = prisma.connect(connection, context)
-    return await finished(prisma.check(client), () => prisma.close(client))
+    const connector = connectorOf(connection.type)
+    const client = connector.connect(connection, context)
+    return await finished(connector.check(client), () => connector.close(client))
   } catch (error) {
     if (!(error instanceof PipelineError)) throw error
     return [{ step: 'connect', error }]

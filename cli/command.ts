@@ -14,14 +14,17 @@ export const COMMANDS = [
   'connections remove',
   'schemas check',
   'replay raw',
+  'runs list',
+  'runs show',
+  'runs release',
   'tail',
-  'simulate',
-] as const
-export type Command = (typeof COMMANDS)[number]
   'dlq list',
   'dlq show',
   'dlq replay',
   'dlq purge',
+  'simulate',
+] as const
+export type Command = (typeof COMMANDS)[number]
 
 /** The call itself was wrong: exit code 2. */
 export class UsageError extends Error {

@@ -1,7 +1,7 @@
 // `exposure connections remove NAME --keep|--close`: the end of a connection, in one transaction.
 import { randomUUID } from 'node:crypto'
 import type { Order } from '../contracts/envelope.ts'
-import { CONNECTORS } from '../producers/sources.ts'
+import { connectorOf } from '../producers/sources.ts'
 import { forgetRecords, loadProgress, type Progress } from '../runtime/checkpoint.ts'
 import { registrySettings } from '../runtime/config.ts'
 import { type Definition, forgetConnection } from '../runtime/connections.ts'
@@ -91,7 +91,7 @@ async function fenceStreams(
 ): Promise<void> {
   const own = [...checkpoints.keys()].filter((key) => key.startsWith(`${name}|`))
   const streams = new Set([
-    ...CONNECTORS[vendor].sources.map(({ stream }) => stream),
+    ...connectorOf(vendor).sources.map(({ stream }) => stream),
     // Of a stream that another version read.
     ...own.map((key) => key.slice(name.length + 1)),
   ])

@@ -3,7 +3,7 @@ import { streamKey } from '../contracts/envelope.ts'
 import { PipelineError } from '../contracts/errors.ts'
 import { topicName } from '../contracts/topics.ts'
 import { accessOf, definitionOf, settingsOf } from '../producers/definitions.ts'
-import { CONNECTORS } from '../producers/sources.ts'
+import { connectorOf } from '../producers/sources.ts'
 import { type RunCheckpoint, loadCheckpoints } from '../runtime/checkpoint.ts'
 import { kafkaSettings } from '../runtime/config.ts'
 import type { ConnectionConfig } from '../runtime/connection-config.ts'
@@ -50,7 +50,7 @@ export async function applyConnections(args: readonly string[]): Promise<number>
   const config = loadConfig(parse(args, CONFIG).values.config)
   const access = openAccess(config)
   try {
-    const wanted = config.connections.map(definitionOf)
+    const wanted = config.connections.map((connection) => definitionOf(connection))
     let written: string[] = []
     let others: string[] = []
     await changeConnections(access, async (known) => {
@@ -64,7 +64,7 @@ export async function applyConnections(args: readonly string[]): Promise<number>
     )
     for (const name of written) console.log(`  written ${name}`)
     for (const name of others) {
-      console.log(`  ${name} is not in the file and stays: exposure connections remove ${name}`)
+      console.log(`  ${name} is not in the file and stays until it is removed`)
     }
     return 0
   } finally {
@@ -154,13 +154,16 @@ function linesOf(
   owner: string | null,
   checkpoints: ReadonlyMap<string, RunCheckpoint>,
 ): string[] {
-  if (definition === null) return [`${name}: defined by another version of exposure-stream`]
+  const config = definition === null ? null : readableSettings(definition)
+  if (definition === null || config === null) {
+    return [`${name}: defined by another version of exposure-stream`]
+  }
   const { vendor, host } = definition
   const paused = isPaused(definition)
   const polled = owner === null ? 'nobody polls' : `polled by ${owner}`
   const state = paused ? 'paused' : `active, ${polled}`
-  const { streams }: ConnectionConfig = settingsOf(definition)
-  const all = CONNECTORS[vendor].sources.map(({ stream }) => stream)
+  const { streams } = config
+  const all = connectorOf(vendor).sources.map(({ stream }) => stream)
   const enabled = all.filter((stream) => streams?.[stream]?.enabled !== false)
   return [
     `${name}  ${vendor}  ${host}  ${state}`,
@@ -169,6 +172,16 @@ function linesOf(
       return `  ${stream.padEnd(22)} ${last === undefined ? 'no run yet' : runText(last)}`
     }),
   ]
+}
+
+/** Null: in a form of another version. */
+function readableSettings(definition: Definition): ConnectionConfig | null {
+  try {
+    return settingsOf(definition)
+  } catch (error) {
+    if (error instanceof PipelineError) return null
+    throw error
+  }
 }
 
 function runText({ verdict, fetched, startedAtMs, runId }: RunCheckpoint): string {

@@ -178,7 +178,7 @@ export async function replayDeadLetters(args: readonly string[]): Promise<number
     filter,
     dryRun,
     attemptsMax,
-    repair,
+    repairOf: () => repair,
     onLetter: lines.add,
   })
   lines.end()

@@ -17,14 +17,17 @@ export const HELP = `exposure - assets and CVE findings of Prisma Cloud and Cort
   connections remove NAME    end it, and close what it alone showed, or keep that
   schemas check    compare this build's schemas with those of the registry
   replay raw       read kept raw records again, as after a new mapping: show, then publish
+  runs list        how the runs ended, newest first, and what is held back
+  runs show RUN    every step of one run
+  runs release RUN close what a run has held back, and take it as the new measure
   tail TOPIC       print the records of a topic as JSON lines
-  simulate [list]  the vendors' APIs on this machine, with something going wrong by name
-
-  exposure COMMAND --help   what one command does, its options and exit codes
   dlq list         dead letters: how many, why, from where; each with --records
   dlq show LETTER  one dead letter: headers, reason, body; its bytes with --raw
   dlq replay       put dead letters back where they came from, each once
   dlq purge        give dead letters up
+  simulate [list]  the vendors' APIs on this machine, with something going wrong by name
+
+  exposure COMMAND --help   what one command does, its options and exit codes
   exposure --version        the version of this build
   --config FILE             default: EXPOSURE_CONFIG, else ./exposure.yaml; what it leaves out of
                             Kafka, registry and store is as \`start\` left it in ./.exposure
@@ -34,15 +37,15 @@ Settings and secrets: exposure.yaml names secrets as env:NAME or file:PATH, neve
 Exit codes: 0 done, 1 failed (one sentence says why), 2 wrong call, 3 a run is not COMPLETE.
 `
 
-const DETAILS: Record<Command, string> = {
-  start: `exposure start [--once] [--fresh] [--machines N] [--config FILE] [--data DIR]
-
 const LETTER_FILTERS = `  --reason R      SCHEMA_VIOLATION and so on: the error types of the README
   --stage S       where it happened: PARSE, NORMALIZE, SINK, ...
   --topic T       where the record was, as raw.prisma-cloud
   --connection C  --stream S  --key K
   --since 2h      at most so old: a number and s, m, h or d
 `
+
+const DETAILS: Record<Command, string> = {
+  start: `exposure start [--once] [--fresh] [--machines N] [--config FILE] [--data DIR]
 
 Starts what is given neither by exposure.yaml (kafka, registry, sinks) nor by
 EXPOSURE_KAFKA_BROKERS, EXPOSURE_REGISTRY_URL or EXPOSURE_POSTGRES_URL, applies topics
@@ -63,7 +66,7 @@ applied. Any number of instances of each share the work.
 `,
   check: `exposure check [NAME ...] [--config FILE]
 
-Per connection: logs in or validates the key, then asks for one row of every stream it will read.
+Per connection: logs in or validates the key, then asks one row of every endpoint it will read.
 Each answer is in the words of the vendors' users, with the next step.
 Exit code 0: all connections work; 3: one does not.
 `,
@@ -122,6 +125,27 @@ transformers have closed what it alone has shown. Take it out of exposure.yaml f
   --close   its assets and findings are closed, but for those that other connections show
   --keep    they stay as they are; nothing will ever close them
 `,
+  'runs list': `exposure runs list [--connection C] [--stream S] [--limit N] [--json]
+
+Runs of the last 90 days, newest first: verdict, units fetched of those the vendor says there are,
+entities closed and held back, dead letters, time until the last answer; below it the reason.
+  --limit N   default 20
+  --json      a JSON line per run
+`,
+  'runs show': `exposure runs show RUN [--json] [--config FILE]
+
+Every step of one run: started, fetched, each raw partition's answer, finished, released.
+`,
+  'runs release': `exposure runs release RUN [--yes] [--timeout S] [--config FILE]
+
+A run that shows far fewer units than before, or other ones because of new filters, closes nothing
+by itself. Says how many assets and findings it holds back, and with --yes closes exactly those
+that nobody has seen since; later runs are compared with this one. The transformers carry it out:
+waits until they have, at most S seconds (default 120). What comes back clears the hold by itself.
+
+  --yes   close them; without it nothing is written
+Exit code 0: done; 1: refused, or not answered in time (the order then stands).
+`,
   tail: `exposure tail TOPIC [--from-end] [--limit N] [--follow] [--config FILE]
 
 Prints the records of a topic as JSON lines: Avro decoded, JSON parsed, else base64. TOPIC is a full
@@ -130,21 +154,6 @@ name, or one of ours without the prefix (exposure.findings). Committed records o
   --from-end   only what arrives from now on (implies --follow)
   --limit N    stop after N records
   --follow     go on until stopped
-`,
-  simulate: `exposure simulate [--estate N] [--seed N] [--scenario NAME]
-exposure simulate list
-
-Starts the simulated vendors (one Prisma Cloud, two Cortex tenants) and prints one line of JSON:
-addresses, made-up keys, and the control server. Runs until SIGINT or SIGTERM.
-\`list\` explains every scenario, and how the run of each stream that can meet it must end.
-
-  --estate N       machines, default 10000
-  --seed N         the same seed gives the same estate and the same bytes, default 1
-  --scenario NAME  what goes wrong
-`,
-}
-
-export const helpOf = (command: Command): string => DETAILS[command]
 `,
   'dlq list': `exposure dlq list [FILTERS] [--records] [--limit N] [--all] [--json]
 
@@ -189,3 +198,18 @@ that is open is deleted from Kafka; the rest goes when it is 30 days old.
 ${LETTER_FILTERS}
   --everything  every open letter
   --yes         without it, what would be given up is printed and nothing is done (exit code 2)
+`,
+  simulate: `exposure simulate [--estate N] [--seed N] [--scenario NAME]
+exposure simulate list
+
+Starts the simulated vendors (one Prisma Cloud, two Cortex tenants) and prints one line of JSON:
+addresses, made-up keys, and the control server. Runs until SIGINT or SIGTERM.
+\`list\` explains every scenario, and how the run of each stream that can meet it must end.
+
+  --estate N       machines, default 10000
+  --seed N         the same seed gives the same estate and the same bytes, default 1
+  --scenario NAME  what goes wrong
+`,
+}
+
+export const helpOf = (command: Command): string => DETAILS[command]

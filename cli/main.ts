@@ -25,14 +25,17 @@ const RUNNERS: Record<Command, () => Promise<Runner>> = {
   'connections remove': async () => (await import('./connections-remove.ts')).removeConnection,
   'schemas check': async () => (await import('./schemas.ts')).checkSchemas,
   'replay raw': async () => (await import('./replay.ts')).replayRaw,
+  'runs list': async () => (await import('./runs.ts')).listRuns,
+  'runs show': async () => (await import('./runs.ts')).showRun,
+  'runs release': async () => (await import('./release.ts')).releaseRun,
   tail: async () => (await import('./tail.ts')).tail,
-  simulate: async () => (await import('./simulate.ts')).simulate,
-}
-
   'dlq list': async () => (await import('./dlq.ts')).listDeadLetters,
   'dlq show': async () => (await import('./dlq.ts')).showDeadLetter,
   'dlq replay': async () => (await import('./dlq.ts')).replayDeadLetters,
   'dlq purge': async () => (await import('./dlq.ts')).purgeDeadLetters,
+  simulate: async () => (await import('./simulate.ts')).simulate,
+}
+
 function find(args: readonly string[]): { command: Command; rest: readonly string[] } {
   for (const words of [2, 1]) {
     const name = args.slice(0, words).join(' ')

@@ -4,14 +4,14 @@ import { type Order, encodeOrder } from '../contracts/envelope.ts'
 import { PipelineError } from '../contracts/errors.ts'
 import type { OutRecord } from '../contracts/processing.ts'
 import type { Run } from '../contracts/run.ts'
-import { RAW_PARTITIONS, RAW_TOPIC, TOPICS, topicName } from '../contracts/topics.ts'
+import { RAW_PARTITIONS, rawTopic, TOPICS, topicName } from '../contracts/topics.ts'
 import type { Codecs } from '../runtime/codecs.ts'
 import type { LogReader } from '../runtime/kafka/log-reader.ts'
 
 const POLL_MS = 200
 
 export function orderRecords(prefix: string, order: Order): OutRecord[] {
-  const topic = topicName(prefix, RAW_TOPIC[order.vendor])
+  const topic = prefix + rawTopic(order.vendor).name
   const record = encodeOrder(order)
   return Array.from({ length: RAW_PARTITIONS }, (_, partition) => ({ topic, partition, ...record }))
 }

@@ -86,10 +86,9 @@ export async function passed(
     if (sum !== before) movedAtMs = Date.now()
     before = sum
     if (Date.now() - movedAtMs > STALL_MS) {
-      const text = `${published} records were written again, but the transformers of ${vendor} stand still`
+      const text = `${published} records are written again, but ${vendor} transformers stand still`
       throw new PipelineError('TEMPORARY_FAILURE', 'NORMALIZE', text, {
-        remediation:
-          'Start `exposure run transformers`: they go on with these records by themselves.',
+        remediation: 'Start `exposure run transformers`: they go on with these by themselves.',
       })
     }
     await sleep(POLL_MS, undefined, { signal })

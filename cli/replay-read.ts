@@ -1,7 +1,7 @@
 // The reading part of `exposure replay raw`: one raw partition, each unit's newest record once.
 import { controlOf, parseRawFacts, rawKey } from '../contracts/envelope.ts'
 import type { KafkaRecord } from '../contracts/processing.ts'
-import { RAW_TOPIC, STATE_TOPIC, topicName } from '../contracts/topics.ts'
+import { rawTopic, stateTopic } from '../contracts/topics.ts'
 import { MAPPING_VERSION } from '../transformers/mapping-version.ts'
 import { LifecycleStore } from '../transformers/lifecycle/state.ts'
 import { type Reading, createReplay } from '../transformers/replay.ts'
@@ -33,16 +33,16 @@ export async function readPartition(
   taking: Taking | null = null,
 ): Promise<void> {
   const { settings, admin, reader, vendor, codecs, transformer } = replay
-  const rawTopic = topicName(settings.prefix, RAW_TOPIC[vendor])
+  const raw = settings.prefix + rawTopic(vendor).name
   const group = transformerGroup(settings.prefix, vendor)
-  const done = (await admin.committedOffsets(group, rawTopic)).get(partition) ?? 0n
-  const from = await reader.offsetAt(rawTopic, partition, startOf(replay.runId) - CLOCK_SLACK_MS)
-  const newest = await newestOffsets(replay, rawTopic, partition, from, done)
+  const done = (await admin.committedOffsets(group, raw)).get(partition) ?? 0n
+  const from = await reader.offsetAt(raw, partition, startOf(replay.runId) - CLOCK_SLACK_MS)
+  const newest = await newestOffsets(replay, raw, partition, from, done)
   if (newest.size === 0) return
   const store = new LifecycleStore()
-  const stateTopic = topicName(settings.prefix, STATE_TOPIC[vendor])
+  const state = settings.prefix + stateTopic(vendor).name
   const load = ({ key, value }: KafkaRecord) => store.load(key, value)
-  await reader.readToEnd(stateTopic, partition, load, { onFetch: stopped(replay) })
+  await reader.readToEnd(state, partition, load, { onFetch: stopped(replay) })
   const read = createReplay(store, {
     prefix: settings.prefix,
     mappingVersion: MAPPING_VERSION,
@@ -64,7 +64,7 @@ export async function readPartition(
     await stopped(replay)()
     await taking?.onFetch()
   }
-  await reader.readToEnd(rawTopic, partition, onRecord, {
+  await reader.readToEnd(raw, partition, onRecord, {
     from,
     onFetch,
     fetchBytesMax: FETCH_BYTES_MAX,
@@ -74,7 +74,7 @@ export async function readPartition(
 /** Offsets of the newest sight of each unit; of equal ones the one written last. */
 async function newestOffsets(
   replay: Replay,
-  rawTopic: string,
+  raw: string,
   partition: number,
   from: bigint,
   done: bigint,
@@ -87,7 +87,7 @@ async function newestOffsets(
     if (fetchedAtMs === null || (known !== undefined && known.fetchedAtMs > fetchedAtMs)) return
     newest.set(key, { offset, fetchedAtMs })
   }
-  await replay.reader.readToEnd(rawTopic, partition, note, { from, onFetch: stopped(replay) })
+  await replay.reader.readToEnd(raw, partition, note, { from, onFetch: stopped(replay) })
   return new Set([...newest.values()].map(({ offset }) => offset))
 }
 

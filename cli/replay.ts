@@ -1,7 +1,7 @@
 // `exposure replay raw`: kept raw records read again by this build, shown, then published.
 import { randomBytes } from 'node:crypto'
 import { PipelineError } from '../contracts/errors.ts'
-import { RAW_PARTITIONS, RAW_TOPIC, type VendorId, topicName } from '../contracts/topics.ts'
+import { RAW_PARTITIONS, rawTopic, type VendorId } from '../contracts/topics.ts'
 import { kafkaSettings, registrySettings } from '../runtime/config.ts'
 import { type Admin, openAdmin } from '../runtime/kafka/admin.ts'
 import { type LogReader, openLogReader } from '../runtime/kafka/log-reader.ts'
@@ -40,13 +40,13 @@ export async function replayRaw(args: readonly string[]): Promise<number> {
   const config = loadConfig(values.config)
   const connection = config.connections.find((candidate) => candidate.name === name)
   if (connection === undefined) throw new UsageError(`no connection named ${name}`)
+  const place = placeOf(connection, stream)
   const settings = kafkaSettings(config.kafka)
   const registry = { ...registrySettings(config.registry), timeoutMs: REGISTRY_TIMEOUT_MS }
   const codecs = await openRegistry(registry).lookup(settings.prefix)
   const log = createLogger('replay')
   const reader = openLogReader(settings, log)
   const admin = await openAdmin(settings, log)
-  const place = placeOf(connection, stream)
   const signal = stopSignal()
   const report = values.json ? jsonReport() : textReport()
   try {
@@ -54,6 +54,12 @@ export async function replayRaw(args: readonly string[]): Promise<number> {
     const runId = from === 'latest' ? await latestCompleteRun(reader, codecs, replay) : from
     await (diff ? show({ ...replay, runId }) : publish({ ...replay, runId }))
     return 0
+  } catch (cause) {
+    if (!signal.aborted) throw cause
+    throw new PipelineError('INTERNAL', 'FETCH', 'stopped before the end', {
+      cause,
+      remediation: 'Begin again: what was written already says the same by then.',
+    })
   } finally {
     await Promise.all([reader.close(), admin.close()])
   }
@@ -97,10 +103,10 @@ async function show(replay: Replay): Promise<void> {
 async function publish(replay: Replay): Promise<void> {
   const { settings, reader, codecs, admin, vendor } = replay
   const id = `replay-${randomBytes(6).toString('hex')}`
-  const rawTopic = topicName(settings.prefix, RAW_TOPIC[vendor])
+  const raw = settings.prefix + rawTopic(vendor).name
   const totals = noTotals()
-  const before = await endsOf(reader, [rawTopic, ...eventTopicsOf(settings.prefix)])
-  const rewriter = await openRewriter(replay, rawTopic, id)
+  const before = await endsOf(reader, [raw, ...eventTopicsOf(settings.prefix)])
+  const rewriter = await openRewriter(replay, raw, id)
   try {
     for (let partition = 0; partition < RAW_PARTITIONS; partition++) {
       const isWanted = (reading: Reading) => wanted(reading, replay.force)
@@ -114,9 +120,8 @@ async function publish(replay: Replay): Promise<void> {
   }
   refuseNothing(totals.units, replay)
   totals.published = rewriter.written()
-  await passed(admin, replay, rawTopic, rewriter.last(), totals.published)
-  const events =
-    totals.published === 0 ? 0 : await eventsSince(reader, codecs, before, id, rawTopic)
+  await passed(admin, replay, raw, rewriter.last(), totals.published)
+  const events = totals.published === 0 ? 0 : await eventsSince(reader, codecs, before, id, raw)
   replay.report.totals(totals, { events })
 }
 

@@ -1,5 +1,5 @@
 // The status lines of `exposure start`: a line per stream, per store, per open condition.
-import { VENDORS, type VendorId, topicName, RAW_TOPIC, TOPICS } from '../contracts/topics.ts'
+import { TOPICS, VENDORS, type VendorId, rawTopic, topicName } from '../contracts/topics.ts'
 import type { Admin } from '../runtime/kafka/admin.ts'
 import type { Pipeline } from '../runtime/pipeline.ts'
 import { sinkGroup } from '../runtime/run-sink.ts'
@@ -18,7 +18,7 @@ export async function statusLines(
   const { prefix, metrics } = pipeline
   const rawLag = new Map<VendorId, number>()
   for (const vendor of VENDORS) {
-    const topics = [topicName(prefix, RAW_TOPIC[vendor])]
+    const topics = [prefix + rawTopic(vendor).name]
     rawLag.set(vendor, await totalLag(admin, transformerGroup(prefix, vendor), topics))
   }
   const lines = metrics.entries().flatMap(([key, c]) => {

@@ -2,7 +2,7 @@
 // it.
 import { z } from 'zod'
 import type { RunKind, Verdict } from './run.ts'
-import type { VendorId } from './topics.ts'
+import { VENDOR_ID, type VendorId } from './topics.ts'
 
 export type Headers = Readonly<Record<string, string>>
 
@@ -95,7 +95,7 @@ export function rawHeaders(facts: RawFacts): Headers {
 }
 
 const count = z.coerce.number().int().min(0)
-const vendor = z.enum(['prisma-cloud', 'cortex'])
+const vendor = z.string().regex(VENDOR_ID)
 const rawFactsSchema = z
   .looseObject({
     'content-type': z.string(),

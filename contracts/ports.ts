@@ -87,9 +87,9 @@ export type Source<Client, Checkpoint> = {
    * the reason when it has not (the stream is then skipped, told once), null when it has. Absent:
    * every tenant has it. @throws PipelineError when it could not be found out
    */
-  readonly available?: (client: Client, context: PullContext) => Promise<PipelineError | null>
+  available?(client: Client, context: PullContext): Promise<PipelineError | null>
   /** The settings that decide what is listed: with others the listing is another scope. */
-  readonly filters?: (client: Client) => object
+  filters?(client: Client): object
   /** @throws PipelineError when the listing cannot go on: the run is then FAILED. */
   pull(
     client: Client,

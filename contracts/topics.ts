@@ -1,14 +1,20 @@
 // Every topic: its name, partitions, retention and schema. The only place where one is named.
 import type { SchemaName } from './schemas.ts'
 
-export type VendorId = 'prisma-cloud' | 'cortex'
-export const VENDORS: readonly VendorId[] = ['prisma-cloud', 'cortex']
+/** Every vendor that is read; each has a raw topic and a topic of state. */
+export const VENDORS = ['prisma-cloud', 'cortex'] as const
+export type ListedVendor = (typeof VENDORS)[number]
+/** Lower-case words with dashes between: part of topic names, groups and ids, never changed. */
+export type VendorId = string
+export const VENDOR_ID = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/
+
+type Pascal<S extends string> = S extends `${infer Word}-${infer Rest}`
+  ? `${Capitalize<Word>}${Pascal<Rest>}`
+  : Capitalize<S>
+type VendorTopic = `${'raw' | 'state'}${Pascal<ListedVendor>}`
 
 export type TopicName =
-  | 'rawPrismaCloud'
-  | 'rawCortex'
-  | 'statePrismaCloud'
-  | 'stateCortex'
+  | VendorTopic
   | 'stateRuns'
   | 'assets'
   | 'findings'
@@ -54,10 +60,7 @@ const COMPACT_WEEK = {
 export const RAW_PARTITIONS = 6
 
 export const TOPICS: Readonly<Record<TopicName, TopicSpec>> = {
-  rawPrismaCloud: raw('raw.prisma-cloud'),
-  rawCortex: raw('raw.cortex'),
-  statePrismaCloud: state('exposure.state.prisma-cloud'),
-  stateCortex: state('exposure.state.cortex'),
+  ...vendorTopics(),
   stateRuns: { name: 'exposure.state.runs', partitions: 3, config: COMPACT, schema: null },
   assets: { name: 'exposure.assets', partitions: 6, config: COMPACT_WEEK, schema: 'Asset' },
   findings: { name: 'exposure.findings', partitions: 6, config: COMPACT_WEEK, schema: 'Finding' },
@@ -91,26 +94,26 @@ export const TOPICS: Readonly<Record<TopicName, TopicSpec>> = {
   },
 }
 
-function raw(name: string): TopicSpec {
-  return {
-    name,
-    partitions: RAW_PARTITIONS,
-    config: { ...keep(7), ...LARGE_MESSAGE },
-    schema: null,
-  }
+/** Where a vendor's raw records are. */
+export function rawTopic(vendor: VendorId): TopicSpec {
+  const config = { ...keep(7), ...LARGE_MESSAGE }
+  return { name: `raw.${vendor}`, partitions: RAW_PARTITIONS, config, schema: null }
 }
-function state(name: string): TopicSpec {
+/** Where the lifecycle keeps what it knows of a vendor's units. */
+export function stateTopic(vendor: VendorId): TopicSpec {
   const config = { ...COMPACT, ...LARGE_MESSAGE }
+  const name = `exposure.state.${vendor}`
   return { name, partitions: RAW_PARTITIONS, config, schema: null }
 }
 
-export const RAW_TOPIC: Readonly<Record<VendorId, TopicName>> = {
-  'prisma-cloud': 'rawPrismaCloud',
-  cortex: 'rawCortex',
-}
-export const STATE_TOPIC: Readonly<Record<VendorId, TopicName>> = {
-  'prisma-cloud': 'statePrismaCloud',
-  cortex: 'stateCortex',
+/** `prisma-cloud` gives `rawPrismaCloud` and `statePrismaCloud`. */
+function vendorTopics(): Readonly<Record<VendorTopic, TopicSpec>> {
+  const pascal = (vendor: string) =>
+    vendor.replace(/(?:^|-)(.)/g, (_, c: string) => c.toUpperCase())
+  return Object.fromEntries([
+    ...VENDORS.map((vendor) => [`raw${pascal(vendor)}`, rawTopic(vendor)] as const),
+    ...VENDORS.map((vendor) => [`state${pascal(vendor)}`, stateTopic(vendor)] as const),
+  ]) as Record<VendorTopic, TopicSpec>
 }
 
 /** Names with the configured prefix: `topicName('prod.', 'assets')` is `prod.exposure.assets`. */

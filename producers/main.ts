@@ -11,12 +11,14 @@ import {
 } from '../runtime/run-connection.ts'
 import {
   type ConnectionSettings,
+  type Vendors,
+  LISTED,
   accessOf,
   settingsOf,
   unreadableError,
   writeDefinitions,
 } from './definitions.ts'
-import { CONNECTORS } from './sources.ts'
+import { connectorOf } from './sources.ts'
 
 const SESSION_TIMEOUT_MS = 30_000
 
@@ -41,10 +43,11 @@ export async function runProducers(
   pipeline: Pipeline,
   connections: readonly ConnectionSettings[],
   options: ProducersOptions,
+  vendors: Vendors = LISTED,
 ): Promise<TurnOutcome[]> {
-  await writeDefinitions(pipeline, connections)
+  await writeDefinitions(pipeline, connections, vendors)
   const names = new Set(connections.map(({ name }) => name))
-  if (options.once) return await pollOnce(pipeline, names, options)
+  if (options.once) return await pollOnce(pipeline, names, options, vendors)
   const { settings, reporter, log } = pipeline
   const scope = NO_CONNECTION
   // True at first: a process before this one may have left its trouble open.
@@ -55,7 +58,7 @@ export async function runProducers(
     sessionTimeoutMs: options.sessionTimeoutMs ?? SESSION_TIMEOUT_MS,
     isWanted: (name) => options.ownOnly !== true || names.has(name),
     poll: async (definition, lease, signal) => {
-      await poll(pipeline, definition, { ...options, signal }, lease)
+      await poll(pipeline, definition, { ...options, signal }, lease, vendors)
     },
     onUnreadable: (name) => reporter.raise(unreadableError(name), { ...scope, connection: name }),
     onTrouble: (error) => {
@@ -98,6 +101,7 @@ async function pollOnce(
   pipeline: Pipeline,
   names: ReadonlySet<string>,
   options: ProducersOptions,
+  vendors: Vendors,
 ): Promise<TurnOutcome[]> {
   const { prefix, readToEnd } = accessOf(pipeline)
   const known = await loadConnections(prefix, readToEnd)
@@ -105,7 +109,7 @@ async function pollOnce(
     const definition = known.find((one) => one.name === name)?.definition ?? null
     return definition === null || isPaused(definition) ? [] : [definition]
   })
-  const turns = active.map((definition) => poll(pipeline, definition, options, null))
+  const turns = active.map((definition) => poll(pipeline, definition, options, null, vendors))
   return (await Promise.all(turns)).flat()
 }
 
@@ -114,6 +118,7 @@ async function poll(
   definition: Definition,
   { once, signal, fusePercent }: ProducersOptions,
   lease: Lease | null,
+  vendors: Vendors,
 ): Promise<TurnOutcome[]> {
   const { codecs, reporter, metrics, log } = pipeline
   const access = accessOf(pipeline)
@@ -133,13 +138,11 @@ async function poll(
   }
   let connection: ConnectionSettings
   try {
-    connection = settingsOf(definition)
+    connection = settingsOf(definition, vendors)
   } catch (error) {
     if (!(error instanceof PipelineError)) throw error
     reporter.raise(error, { ...NO_CONNECTION, connection: definition.name })
     return []
   }
-  return connection.type === 'cortex'
-    ? await runConnection(connection, CONNECTORS.cortex, shared)
-    : await runConnection(connection, CONNECTORS['prisma-cloud'], shared)
+  return await runConnection(connection, connectorOf(connection.type, vendors.connectors), shared)
 }

@@ -4,7 +4,7 @@ import { PipelineError } from '../contracts/errors.ts'
 import { partitionOf } from '../contracts/placement.ts'
 import type { Chunk, RejectedItem } from '../contracts/ports.ts'
 import type { OutRecord } from '../contracts/processing.ts'
-import { RAW_PARTITIONS, RAW_TOPIC, topicName } from '../contracts/topics.ts'
+import { RAW_PARTITIONS, rawTopic } from '../contracts/topics.ts'
 import { deadLetter } from './dead-letter.ts'
 import type { RunFacts } from './run-ledger.ts'
 
@@ -16,7 +16,7 @@ export function chunkRecords(
   chunk: Chunk<unknown>,
 ): OutRecord[] {
   const { connection, vendor, product, tenant } = stream
-  const topic = topicName(prefix, RAW_TOPIC[vendor])
+  const topic = prefix + rawTopic(vendor).name
   const units = chunk.units.map((unit): OutRecord => {
     const facts: RawFacts = {
       connection,

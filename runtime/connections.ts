@@ -3,13 +3,13 @@ import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import { partitionOf } from '../contracts/placement.ts'
 import type { OutRecord } from '../contracts/processing.ts'
-import { TOPICS, VENDORS, topicName } from '../contracts/topics.ts'
+import { TOPICS, VENDOR_ID, topicName } from '../contracts/topics.ts'
 import type { ReadToEnd } from './checkpoint.ts'
 
 const definitionSchema = z.object({
   v: z.literal(1),
   name: z.string().min(1),
-  vendor: z.enum(VENDORS),
+  vendor: z.string().regex(VENDOR_ID),
   /** Of the API: connections to one host share a partition, and so one process and its limits. */
   host: z.string().min(1),
   /** By the operator's command; exposure.yaml's own `paused` stands among the settings. */

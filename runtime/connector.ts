@@ -22,6 +22,22 @@ export type ConnectContext = {
   readonly retry?: Partial<RetryPolicy>
 }
 
+/** A probe should answer soon. */
+export const PROBE_ATTEMPTS_MAX = 3
+
+/**
+ * Makes one request of a stream and notes the answer. Undefined where it failed, or where one
+ * before it did so that this one would only make others wait.
+ * @param part what of the stream is asked for; null: its listing
+ */
+export type Ask = <T>(part: string | null, attempt: () => Promise<T>) => Promise<T | undefined>
+
+/** A stream that the connection test can try. */
+export type ProbedSource<Client, Checkpoint> = Source<Client, Checkpoint> & {
+  /** One cheap request to every endpoint that the pull may ask: a role allows each by itself. */
+  probe(client: Client, ask: Ask): Promise<void>
+}
+
 /**
  * One vendor. Its methods are called only with what its own `connect` has returned; the producers
  * hold connectors of several vendors in one list as `VendorConnector`.
@@ -35,7 +51,7 @@ export type VendorConnector<Config = unknown, Client = unknown> = {
   connect(config: Config, context: ConnectContext): Client
   /** The tenant as ids name it: configured, else told by the vendor, else the API host. */
   resolveTenant(client: Client): Promise<string>
-  /** Logs in and tries one cheap request per stream in use. Never throws for a fault of theirs. */
+  /** Logs in and tries every endpoint of the streams in use. Never throws for a fault of theirs. */
   check(client: Client): Promise<CheckAnswer[]>
   close(client: Client): Promise<void>
 }
@@ -52,4 +68,35 @@ export async function checkStep(
     if (error instanceof PipelineError) return { step, error }
     throw error
   }
+}
+
+/** The answers of all probes of `sources`, one stream after the other. */
+export async function checkSources<Client>(
+  client: Client,
+  sources: readonly ProbedSource<Client, unknown>[],
+): Promise<CheckAnswer[]> {
+  const answers: CheckAnswer[] = []
+  for (const source of sources) answers.push(...(await checkSource(client, source)))
+  return answers
+}
+
+async function checkSource<Client>(
+  client: Client,
+  source: ProbedSource<Client, unknown>,
+): Promise<CheckAnswer[]> {
+  const answers: CheckAnswer[] = []
+  let isOver = false
+  const ask: Ask = async <T>(part: string | null, attempt: () => Promise<T>) => {
+    if (isOver) return undefined
+    let value: T | undefined
+    const step = `read ${source.stream}${part === null ? '' : ` (${part})`}`
+    const answer = await checkStep(step, async () => (value = await attempt()))
+    const isMissing = answer.error?.failure === 'NOT_LICENSED'
+    isOver = isMissing || answer.error?.retriable === true
+    // A stream that only stands in for a better one is not missed.
+    if (!isMissing || source.fallback !== true) answers.push(answer)
+    return value
+  }
+  await source.probe(client, ask)
+  return answers
 }

@@ -1,7 +1,7 @@
 // Moves dead letters: back to where they came from, to quarantine, or out of sight. Each once.
 import { controlOf, runIdOf } from '../contracts/envelope.ts'
 import type { OutRecord } from '../contracts/processing.ts'
-import { RAW_TOPIC, TOPICS, VENDORS, topicName } from '../contracts/topics.ts'
+import { rawTopic, VENDORS, topicName } from '../contracts/topics.ts'
 import { randomInt } from 'node:crypto'
 import { withHeaders, withoutOurs } from './dead-letter.ts'
 import {
@@ -46,8 +46,8 @@ export type Repair = {
 
 export type ReplayOptions = MoveOptions & {
   readonly attemptsMax: number
-  /** For the letters of `filter`, which should be one. */
-  readonly repair: Repair | null
+  /** Null where a letter is replayed as it is. */
+  readonly repairOf: (letter: Letter) => Repair | null
 }
 
 export type Move =
@@ -70,7 +70,10 @@ export type Moved = {
  */
 export function replayLetters(options: ReplayOptions): Promise<Moved> {
   const { prefix } = options.settings
-  return moveLetters(options, (letter, moveId) => replayOf(letter, prefix, moveId, options))
+  const { attemptsMax, repairOf } = options
+  return moveLetters(options, (letter, moveId) =>
+    replayOf(letter, prefix, moveId, { attemptsMax, repair: repairOf(letter) }),
+  )
 }
 
 /**
@@ -202,7 +205,7 @@ export function replayOf(
   letter: Letter,
   prefix: string,
   moveId: string,
-  { attemptsMax, repair }: Pick<ReplayOptions, 'attemptsMax' | 'repair'>,
+  { attemptsMax, repair }: { readonly attemptsMax: number; readonly repair: Repair | null },
 ): Move {
   const original = withoutOurs(letter.record)
   const repaired = repair === null ? original : repairedParts(original, repair)
@@ -235,7 +238,7 @@ function refusal(
   if (topicPartition < 0) {
     return 'it never was on a topic: the next run of its stream reads it from the vendor again'
   }
-  const raw = VENDORS.map((vendor) => TOPICS[RAW_TOPIC[vendor]])
+  const raw = VENDORS.map(rawTopic)
   const origin = raw.find(({ name }) => prefix + name === topic)
   if (origin === undefined) {
     const outOfOrder = `on ${bareTopic(prefix, topic)} it would be out of order`

@@ -1,4 +1,4 @@
-// Compares this build's schemas with what the registry holds, version by version; registers nothing.
+// Compares this build's schemas with every version in the registry; registers nothing.
 import { isDeepStrictEqual } from 'node:util'
 import { PipelineError } from '../contracts/errors.ts'
 import { avroOf } from '../contracts/schemas.ts'

@@ -26,7 +26,8 @@ export type Registry = {
    */
   check(prefix: string): Promise<SubjectCheck[]>
   /**
-   * As `check`, and when all fit sets FULL_TRANSITIVE on every subject, then registers this build's schemas; safe to repeat.
+   * As `check`, and when all fit sets FULL_TRANSITIVE on every subject, then registers this
+   * build's schemas; safe to repeat.
    * Resolves with the id per subject. @throws PipelineError CONFIGURATION naming the subject and
    * the registry's reason, or TEMPORARY_FAILURE
    */

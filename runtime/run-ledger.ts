@@ -5,7 +5,7 @@ import { partitionOf } from '../contracts/placement.ts'
 import type { PullEnd } from '../contracts/ports.ts'
 import type { OutRecord } from '../contracts/processing.ts'
 import type { Run, RunKind, Verdict } from '../contracts/run.ts'
-import { RAW_PARTITIONS, RAW_TOPIC, TOPICS, type VendorId, topicName } from '../contracts/topics.ts'
+import { RAW_PARTITIONS, TOPICS, type VendorId, rawTopic, topicName } from '../contracts/topics.ts'
 import type { Released, RunCheckpoint } from './checkpoint.ts'
 
 /** A run with so many percent fewer units than before closes nothing by itself. */
@@ -104,7 +104,7 @@ export function runEndRecords(
     reason,
     hold,
   }
-  const topic = topicName(prefix, RAW_TOPIC[facts.vendor])
+  const topic = prefix + rawTopic(facts.vendor).name
   const record = encodeRunEnd(end)
   return Array.from({ length: RAW_PARTITIONS }, (_, partition) => ({ topic, partition, ...record }))
 }

@@ -15,6 +15,7 @@ const RUNS_MISSED = 3
 const STALE_MS_MIN = 3_600_000
 const MINUTE_MS = 60_000
 const LOOK_MS_MIN = 50
+const GRACE_MS = 600_000
 
 type Named = { readonly vendor: VendorId; readonly product: string; readonly stream: string }
 
@@ -47,6 +48,9 @@ export class StaleStreams {
       const atMs = wholeAtMsOf(saved.get(streamKey({ connection, stream }))) ?? this.#nowMs()
       if (!this.#wholeAtMs.has(stream)) this.#wholeAtMs.set(stream, atMs)
     }
+    // After a pause, or a night without any process, the first runs have their chance.
+    const shortestMs = Math.min(...sources.map(({ stream }) => this.#staleMs(stream)))
+    await pause(Math.min(shortestMs, GRACE_MS), signal)
     while (!signal.aborted && sources.length > 0) {
       let nextMs = MINUTE_MS
       for (const { vendor, product, stream } of sources) {

@@ -140,6 +140,24 @@ export const rrnOf = (
 ): string =>
   `rrn:${provider}:${type}:${region}:${accountId}:${digest(`rrn/${id}`, 40)}:${encodeURIComponent(id)}`
 
+const WORDS: Readonly<Record<number, string>> = { 2: 'low', 3: 'medium', 4: 'high', 5: 'critical' }
+
+/**
+ * The word of the download's SEVERITY column, and the OCSF severity_id that it stands for. Some
+ * weaknesses have a word beside the four that queries name, or none: `N/A`.
+ */
+export function cspmSeverity({ id, severityId, cvss }: Weakness): {
+  readonly word: string
+  readonly id: number
+} {
+  const share = shareOf(`cspm/severity/${id}`)
+  if (share < 0.03) return { word: 'informational', id: 1 }
+  if (share < 0.05) return { word: 'none', id: 1 }
+  // Without a word only the score tells.
+  if (share < 0.08) return { word: 'N/A', id: cvss === null ? 0 : severityId }
+  return { word: WORDS[severityId] ?? 'low', id: severityId }
+}
+
 /** Every row of the vulnerability download, open ones only, in a fixed order. */
 export const weakRows = (estate: Estate): WeakRow[] => [
   ...cloudMachines(estate).flatMap((machine) => machineRows(machine)),

@@ -1,6 +1,7 @@
 // The control server: truth, faults, evolution and counts over HTTP, for other processes.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { z } from 'zod'
+import { VENDORS } from '../contracts/topics.ts'
 import { type Answer, deliver, json } from './delivery.ts'
 import type { Fault, FaultControl } from './faults.ts'
 import type { History } from './history.ts'
@@ -14,18 +15,21 @@ export type ControlActions = {
   readonly history: () => History | null
   readonly faults: FaultControl
   readonly evolve: (steps?: number) => number
+  readonly noise: (hours?: number) => void
   readonly stats: () => { readonly sites: readonly SiteStats[] }
 }
 
 const evolveBody = z.object({ steps: z.int().min(1).optional() })
+const noiseBody = z.object({ hours: z.int().min(1).optional() })
 const provokeBody = z.strictObject({
-  vendor: z.enum(['prisma-cloud', 'cortex']),
+  vendor: z.enum(VENDORS),
   provoke: z.enum(Object.keys(PROVOKE.cortex) as [Provoked, ...Provoked[]]),
 })
 
 /**
  * `GET /truth`, `GET /history` (null unless kept), `GET /stats`, `GET /faults`, `POST /faults` (a
- * fault, a list of them, or `{vendor, provoke}`), `DELETE /faults`, `POST /evolve` (`{steps}`).
+ * fault, a list of them, or `{vendor, provoke}`), `DELETE /faults`, `POST /evolve` (`{steps}`),
+ * `POST /noise` (`{hours}`).
  */
 export function startControl(port: number, actions: ControlActions): Promise<RunningSite> {
   return listen(port, async (request: IncomingMessage, response: ServerResponse) => {
@@ -56,6 +60,9 @@ function answerOf(route: string, body: Buffer, actions: ControlActions): Answer 
         return json(200, [])
       case 'POST /evolve':
         return json(200, { step: actions.evolve(evolveBody.parse(valueOf(body) ?? {}).steps) })
+      case 'POST /noise':
+        actions.noise(noiseBody.parse(valueOf(body) ?? {}).hours)
+        return json(200, {})
       default:
         return json(404, { error: `no such control: ${route}` })
     }

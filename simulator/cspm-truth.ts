@@ -2,6 +2,7 @@
 import {
   type WeakType,
   cloudMachines,
+  cspmSeverity,
   machineAssetId,
   resourcesOf,
   weakRows,
@@ -40,7 +41,7 @@ export function cspmTruth(estate: Estate, tenant: string, overlap: Overlap): Tol
         packageType: '',
         packageName: row.packageName,
         versions: row.versions,
-        severityId: row.weakness.severityId,
+        severityId: cspmSeverity(row.weakness).id,
         fixVersions: row.fixes,
         cvss: row.weakness.cvss,
       })),

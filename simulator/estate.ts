@@ -82,6 +82,8 @@ export type Estate = {
   readonly seed: number
   readonly step: number
   readonly nowMs: number
+  /** Hours in which nothing happened but sights, scans and heartbeats. */
+  readonly noise: number
   readonly nextSerial: number
   readonly catalogue: readonly Weakness[]
   /** EPSS by weakness id, where it has moved from the catalogue's. */
@@ -202,6 +204,7 @@ export function createEstate(seed: number, count: number): Estate {
     seed,
     step: 0,
     nowMs: ESTATE_START_MS,
+    noise: 0,
     nextSerial: count,
     catalogue,
     epss: new Map(),

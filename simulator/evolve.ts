@@ -16,6 +16,7 @@ const FIXED_SHARE = 0.03
 const RETURNED_SHARE = 0.3
 const NEW_WEAKNESS_SHARE = 0.2
 const EPSS_JUMP_SHARE = 0.05
+const EPSS_NOISE = 0.001
 /** Steps of one call. */
 export const STEPS_MAX = 1_000
 
@@ -42,6 +43,27 @@ export function evolve(estate: Estate): Estate {
     epss: movedEpss(estate, random),
     machines: byHostname([...settleOne(estate.machines, aged, step), ...added]),
   }
+}
+
+/**
+ * The estate an hour later in which nothing has happened: everything was seen and scanned anew,
+ * some agents are off or on again, and every EPSS score is a hair higher or, the next time, back.
+ */
+export function noisy(estate: Estate): Estate {
+  const noise = estate.noise + 1
+  const nowMs = estate.nowMs + noise * STEP_MS
+  const hair = noise % 2 === 1 ? EPSS_NOISE : -EPSS_NOISE
+  const epss = new Map(
+    estate.catalogue.map(({ id, epss: first }) => {
+      const score = (estate.epss.get(id) ?? first) + hair
+      return [id, Math.round(score * 100_000) / 100_000]
+    }),
+  )
+  const machines = estate.machines.map((machine) => {
+    const random = createRandom(`${estate.seed}/noise/${noise}/${machine.serial}`)
+    return { ...machine, lastSeenMs: nowMs - random.below(STEP_MS) }
+  })
+  return { ...estate, noise, epss, machines }
 }
 
 function pickSerials(random: Random, machines: readonly Machine[], count: number): Set<number> {

@@ -1,8 +1,9 @@
 // Faults to set on any endpoint, so that every row of the troubleshooting tables can be shown.
 import { z } from 'zod'
+import { VENDOR_ID, type VendorId } from '../contracts/topics.ts'
 
 const common = {
-  vendor: z.enum(['prisma-cloud', 'cortex']),
+  vendor: z.string().regex(VENDOR_ID),
   /** A tenant's name; absent: every tenant of the vendor. */
   tenant: z.string().min(1).optional(),
   /** Matched against the name (`compute.hosts`) and the path; `*` stands for anything. */
@@ -97,6 +98,8 @@ const faultSchema = z.discriminatedUnion('kind', [
   }),
   /** In every row the field has another type: a number as text, a text as an object. */
   z.strictObject({ ...common, kind: z.literal('type-change'), field: fieldPath }),
+  /** The same rows in other words: lists the other way round, fractions a hair off. */
+  z.strictObject({ ...common, kind: z.literal('jitter') }),
   /** Cortex only: the key counts as one of the other security level. */
   z.strictObject({ ...common, kind: z.literal('wrong-level') }),
 ])
@@ -120,11 +123,12 @@ const OF_LISTINGS: ReadonlySet<FaultKind> = new Set<FaultKind>([
   'new-field',
   'new-value',
   'type-change',
+  'jitter',
 ])
 const FAULTS_MAX = 1_000
 
 export type Target = {
-  readonly vendor: 'prisma-cloud' | 'cortex'
+  readonly vendor: VendorId
   readonly tenant: string
   readonly endpoint: string
   readonly path: string

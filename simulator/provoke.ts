@@ -1,5 +1,6 @@
 // For each row of the troubleshooting tables the faults that bring it about, per vendor.
 import type { Failure } from '../contracts/errors.ts'
+import type { ListedVendor } from '../contracts/topics.ts'
 import type { Fault } from './faults.ts'
 
 export type Provoked = Extract<
@@ -24,7 +25,7 @@ const forever = { times: 'forever' } as const
 const endpoints = { ...cortex, endpoint: 'xdr.endpoints' } as const
 
 /** Set all faults of a row (`faults.set(...PROVOKE.cortex.NOT_FOUND)`) and run a connector. */
-export const PROVOKE: Readonly<Record<'prisma-cloud' | 'cortex', Table>> = {
+export const PROVOKE: Readonly<Record<ListedVendor, Table>> = {
   'prisma-cloud': {
     AUTHORIZATION_FAILURE: [{ ...prisma, ...forever, kind: 'status', answer: 'unauthorized' }],
     ACCESS_FORBIDDEN: [{ ...hosts, ...forever, kind: 'status', answer: 'forbidden' }],

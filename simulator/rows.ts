@@ -34,13 +34,26 @@ export function shownRows(rows: readonly Row[], fault: SetFault | null): Shown {
   return { rows: left, declared: fault.declared === 'all' ? rows.length : left.length }
 }
 
-/** Applies `drop-field` and the kinds of drift to a page. */
+/** Applies `drop-field`, `jitter` and the kinds of drift to a page. */
 export function pageRows(page: readonly Row[], fault: SetFault | null): readonly Row[] {
   if (fault?.kind === 'drop-field') {
     return page.map((row, i) => (i === fault.nth ? without(row, fault.field) : row))
   }
+  if (fault?.kind === 'jitter') {
+    return page.map((row) => rowOf(row.id, () => jittered(row.value()) as Value))
+  }
   const change = fault === null ? null : changeOf(fault)
   return change === null ? page : page.map((row) => changed(row, change))
+}
+
+/** Less than any score or price means. */
+const HAIR = 1e-9
+
+function jittered(value: unknown): unknown {
+  if (typeof value === 'number') return Number.isInteger(value) ? value : value + HAIR
+  if (Array.isArray(value)) return value.map(jittered).toReversed()
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, jittered(inner)]))
 }
 
 type Change = { readonly field: string; readonly change: (value: unknown) => unknown }

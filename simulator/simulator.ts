@@ -11,8 +11,8 @@ import {
 } from './cortex/xql-behaviour.ts'
 import { TENANT_BEHAVIOUR, type TenantBehaviour, isShown } from './cortex/tenant.ts'
 import type { Overlap } from './cspm-truth.ts'
-import { MACHINES_MAX, createEstate, uuid } from './estate.ts'
-import { STEPS_MAX, evolve } from './evolve.ts'
+import { type Estate, MACHINES_MAX, createEstate, uuid } from './estate.ts'
+import { STEPS_MAX, evolve, noisy } from './evolve.ts'
 import { type FaultControl, createFaults } from './faults.ts'
 import { type History, createHistory } from './history.ts'
 import { readPageFiles } from './page-files.ts'
@@ -89,6 +89,8 @@ export type Simulator = {
   readonly faults: FaultControl
   /** Moves the estate on by `steps` hours, 1 by default; returns its step. */
   readonly evolve: (steps?: number) => number
+  /** Lets `hours` go by in which nothing happens but sights, scans and heartbeats; 1 by default. */
+  readonly noise: (hours?: number) => void
   readonly stats: () => Stats
   /** Breaks what is under way; a second call does nothing more. */
   readonly stop: () => Promise<void>
@@ -126,14 +128,15 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     history: () => keeper?.history() ?? null,
     faults,
     evolve: (steps: number = 1) => {
-      if (!Number.isInteger(steps) || steps < 1 || steps > STEPS_MAX) {
-        throw new RangeError(`steps must be 1 to ${STEPS_MAX}`)
-      }
+      checkSteps(steps)
       for (let i = 0; i < steps; i++) {
         estate = evolve(estate)
         keeper?.note(truth(), clock())
       }
       return estate.step
+    },
+    noise: (hours: number = 1) => {
+      estate = repeated(noisy, estate, hours)
     },
     stats: () => ({ sites: counters.map((counter) => counter.stats) }),
   } satisfies ControlActions
@@ -154,23 +157,25 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
       const counter = counters[i] ?? createCounter(site.vendor, site.tenant)
       urls.push(await start(startSite(site, { port: ports[i] ?? 0, faults, counter, clock })))
     }
-    const [prismaUrl = '', firstUrl = '', secondUrl = ''] = urls
     const controlUrl = await start(startControl(options.controlPort ?? 0, actions))
-    return {
-      prisma: { url: prismaUrl, ...keys.prisma, prismaId: keys.prismaId },
-      cortex: [
-        { url: firstUrl, ...accessOf(keys.cortex[0]), tenant: TENANT_NAMES[0] },
-        { url: secondUrl, ...accessOf(keys.cortex[1]), tenant: TENANT_NAMES[1] },
-      ],
-      controlUrl,
-      ...actions,
-      stop,
-    }
+    return { ...accessesOf(keys, urls), controlUrl, ...actions, stop }
   } catch (error) {
     // A port was taken: those already open must not outlive the failure.
     await stop()
     throw error
   }
+}
+
+function repeated(change: (estate: Estate) => Estate, estate: Estate, times: number): Estate {
+  checkSteps(times)
+  let last = estate
+  for (let i = 0; i < times; i++) last = change(last)
+  return last
+}
+
+function checkSteps(steps: number): void {
+  if (Number.isInteger(steps) && steps >= 1 && steps <= STEPS_MAX) return
+  throw new RangeError(`steps must be 1 to ${STEPS_MAX}`)
 }
 
 function checkSize(machines: number): void {
@@ -183,6 +188,18 @@ type Keys = {
   readonly prisma: { readonly accessKeyId: string; readonly secretKey: string }
   readonly prismaId: string
   readonly cortex: readonly [ApiKey, ApiKey]
+}
+
+/** How to reach each site, with its key. */
+function accessesOf(keys: Keys, urls: readonly string[]): Pick<Simulator, 'prisma' | 'cortex'> {
+  const [prismaUrl = '', firstUrl = '', secondUrl = ''] = urls
+  return {
+    prisma: { url: prismaUrl, ...keys.prisma, prismaId: keys.prismaId },
+    cortex: [
+      { url: firstUrl, ...accessOf(keys.cortex[0]), tenant: TENANT_NAMES[0] },
+      { url: secondUrl, ...accessOf(keys.cortex[1]), tenant: TENANT_NAMES[1] },
+    ],
+  }
 }
 
 const accessOf = ({ apiKey, apiKeyId, securityLevel }: ApiKey) => ({

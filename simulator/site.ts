@@ -8,6 +8,7 @@ import {
 } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
+import type { VendorId } from '../contracts/topics.ts'
 import { type Answer, deliver, text } from './delivery.ts'
 import type { FaultControl, FaultKind, SetFault, StatusAnswer } from './faults.ts'
 import type { SiteCounter } from './stats.ts'
@@ -32,7 +33,7 @@ export type Endpoint = {
 }
 
 export type Site = {
-  readonly vendor: 'prisma-cloud' | 'cortex'
+  readonly vendor: VendorId
   readonly tenant: string
   /** Total: an unknown path has an endpoint too, named `unknown`. */
   find(method: string, path: string): Endpoint
@@ -52,6 +53,8 @@ export type SiteOptions = {
 export type RunningSite = { readonly url: string; readonly stop: () => Promise<void> }
 
 const BODY_BYTES_MAX = 1024 * 1024
+/** Gateways before such APIs take no longer ones. */
+const URL_CHARACTERS_MAX = 8_000
 const REQUEST_TIMEOUT_MS = 60_000
 
 /** Listens on 127.0.0.1. @throws Error of node:net when the port is taken */
@@ -134,7 +137,10 @@ async function serve(
     const { headers } = request
     const query = url.searchParams
     const call = { method, path, query, headers, body, nowMs: options.clock(), fault }
-    const made = body === null ? text(413, 'too large') : answerOf(site, endpoint, call)
+    const isTooLong = (request.url ?? '').length > URL_CHARACTERS_MAX
+    const made = isTooLong
+      ? site.statusAnswer('uri-too-long', endpoint)
+      : answerOf(site, endpoint, call)
     const answer = memory.shown(endpoint.name, made, fault)
     status = answer.status
     await deliver(response, answer, fault, headers['accept-encoding'] ?? '')
@@ -149,11 +155,12 @@ function answerOf(
   call: Omit<Call, 'body'> & { body: Buffer | null },
 ) {
   const { fault, body } = call
+  if (body === null) return text(413, 'too large')
   if (fault?.kind === 'status') return site.statusAnswer(fault.answer, endpoint)
   if (fault?.kind === 'not-json') {
     return { status: 200, headers: JSON_TYPE, body: Buffer.from('upstream said nothing useful') }
   }
-  return endpoint.answer({ ...call, body: body ?? Buffer.alloc(0) })
+  return endpoint.answer({ ...call, body })
 }
 const JSON_TYPE = { 'content-type': 'application/json' }
 

@@ -250,10 +250,10 @@ function containerOf(estate: Estate, machine: Machine, image: Image, n: number):
 
 function agesOf(estate: Estate, what: string): Aged {
   const random = createRandom(`${estate.seed}/seen/${what}`)
-  const scanned = createRandom(`${estate.seed}/scan/${what}/${estate.step}`)
+  const scanned = createRandom(`${estate.seed}/scan/${what}/${estate.step + estate.noise}`)
   return {
     firstSeenMs: ESTATE_START_MS - (1 + random.below(100)) * DAY_MS,
-    lastSeenMs: estate.nowMs - scanned.below(STEP_MS),
+    lastSeenMs: estate.nowMs + estate.noise * STEP_MS - scanned.below(STEP_MS),
   }
 }
 

@@ -1,10 +1,10 @@
 // The stage of transformers: raw topics of every vendor through the lifecycle to exposure events.
 import { PipelineError } from '../contracts/errors.ts'
-import type { Drift } from '../contracts/ports.ts'
+import type { Drift, Transformer } from '../contracts/ports.ts'
 import { type RawFacts, type RunEnd, streamKey } from '../contracts/envelope.ts'
 import type { KafkaRecord, PartitionStore } from '../contracts/processing.ts'
 import type { Run } from '../contracts/run.ts'
-import { RAW_TOPIC, STATE_TOPIC, VENDORS, type VendorId, topicName } from '../contracts/topics.ts'
+import { VENDORS, type VendorId, rawTopic, stateTopic, topicName } from '../contracts/topics.ts'
 import { attemptsOf, deadLetter } from '../runtime/dead-letter.ts'
 import type { ErrorScope } from '../runtime/error-event.ts'
 import {
@@ -33,10 +33,23 @@ export const transformerGroup = (prefix: string, vendor: VendorId): string =>
 
 export const ledgerGroup = (prefix: string): string => `${prefix}ledger`
 
+/** What is read. */
+export type TransformerLists = {
+  readonly vendors: readonly VendorId[]
+  readonly transformers: readonly Transformer[]
+}
+
 /** One consumer group per vendor, and one for the ledger; instances share their partitions. */
-export function startTransformers(pipeline: Pipeline, closing: ClosingRules): RunningTransformers {
-  const vendors = VENDORS.map((vendor) => startVendor(pipeline, vendor, closing))
-  const running = [...vendors, startLedger(pipeline)]
+export function startTransformers(
+  pipeline: Pipeline,
+  closing: ClosingRules,
+  { vendors, transformers }: TransformerLists = { vendors: VENDORS, transformers: TRANSFORMERS },
+): RunningTransformers {
+  const running = vendors.map((vendor) => {
+    const own = transformers.filter((transformer) => transformer.vendor === vendor)
+    return startVendor(pipeline, vendor, own, closing)
+  })
+  running.push(startLedger(pipeline))
   return {
     stop: async () => {
       await Promise.all(running.map((processor) => processor.stop()))
@@ -47,6 +60,7 @@ export function startTransformers(pipeline: Pipeline, closing: ClosingRules): Ru
 function startVendor(
   pipeline: Pipeline,
   vendor: VendorId,
+  transformers: readonly Transformer[],
   closing: ClosingRules,
 ): RunningProcessor {
   const { prefix, codecs, metrics } = pipeline
@@ -55,7 +69,7 @@ function startVendor(
     prefix,
     mappingVersion: MAPPING_VERSION,
     closing,
-    transformers: TRANSFORMERS.filter((transformer) => transformer.vendor === vendor),
+    transformers,
     encode: {
       asset: (value) => codecs.encode('assets', value),
       finding: (value) => codecs.encode('findings', value),
@@ -75,8 +89,8 @@ function startVendor(
   })
   return runStage(pipeline, scope, {
     groupId: transformerGroup(prefix, vendor),
-    inputTopic: topicName(prefix, RAW_TOPIC[vendor]),
-    stateTopic: topicName(prefix, STATE_TOPIC[vendor]),
+    inputTopic: prefix + rawTopic(vendor).name,
+    stateTopic: prefix + stateTopic(vendor).name,
     processor,
   })
 }

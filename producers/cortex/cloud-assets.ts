@@ -1,7 +1,9 @@
 // Stream cloud.assets: the unified inventory of Cortex Cloud.
 import { z } from 'zod'
 import { PipelineError } from '../../contracts/errors.ts'
-import type { PullContext, Source } from '../../contracts/ports.ts'
+import type { PullContext } from '../../contracts/ports.ts'
+import type { ProbedSource } from '../../runtime/connector.ts'
+import { memberAt } from '../../runtime/json-members.ts'
 import {
   type ItemIds,
   type OffsetCheckpoint,
@@ -9,8 +11,8 @@ import {
   pullByOffset,
 } from '../../runtime/offset-listing.ts'
 import type { CortexClient } from './client.ts'
-import { CLOUD_LICENCES, type Probe, availability } from './licence.ts'
-import { memberAt, windowPage } from './window-page.ts'
+import { CLOUD_LICENCES, type Probe, availability, probedBy } from './licence.ts'
+import { windowPage } from './window-page.ts'
 
 const ASSETS_PATH = '/public_api/v1/assets'
 const SCHEMA_PATH = '/public_api/v1/assets/schema'
@@ -43,15 +45,14 @@ const assetsWindow = (
   search_to: to,
 })
 
-export const assetsProbe: Probe = {
-  step: 'read cloud assets',
+const assetsProbe: Probe = {
   path: ASSETS_PATH,
   data: assetsWindow(0, 1),
   rows: 'data',
 }
 
 /** `{"reply":{"data":[{"xdm.asset.id":"..."}],"metadata":{"filter_count":1,"total_count":915}}}` */
-export const cloudAssets: Source<CortexClient, OffsetCheckpoint> = {
+export const cloudAssets: ProbedSource<CortexClient, OffsetCheckpoint> = {
   vendor: 'cortex',
   product: 'cortex-cloud',
   stream: 'cloud.assets',
@@ -59,13 +60,13 @@ export const cloudAssets: Source<CortexClient, OffsetCheckpoint> = {
   entities: 'assets',
   checkpoint: offsetCheckpoint,
   available: availability('cloud.assets', CLOUD_LICENCES, assetsProbe),
+  probe: probedBy('cloud.assets', CLOUD_LICENCES, assetsProbe),
   async *pull(client, from, context) {
     const fields = await onDemandFields(client, context)
     const listing = {
       endpoint: ASSETS_PATH,
       pageSize: PAGE_SIZE,
       pagesMax: PAGES_MAX,
-      shortPageEnds: true,
       page: (offset: number) =>
         windowPage(
           client,

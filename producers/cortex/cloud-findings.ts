@@ -1,7 +1,13 @@
 // Stream cloud.findings: one row per asset, package and CVE, by XQL over the best dataset there is.
 import { PipelineError } from '../../contracts/errors.ts'
 import { reportKeyEnd } from './key-end.ts'
-import { chooseDataset, FINDINGS, presentDatasets, UVM_FINDINGS } from './xql-datasets.ts'
+import {
+  FINDINGS,
+  UVM_FINDINGS,
+  chooseDataset,
+  presentDatasets,
+  probeDatasets,
+} from './xql-datasets.ts'
 import { type XqlCheckpoint, type XqlSource, pullXql, xqlCheckpoint } from './xql-listing.ts'
 
 /** Both name assets by the inventory's ids. */
@@ -21,6 +27,12 @@ export const cloudFindings: XqlSource = {
     await reportKeyEnd(client, context)
     if (WANTED.some((name) => present.includes(name))) return null
     return new PipelineError('NOT_LICENSED', 'FETCH', MISSING)
+  },
+  probe: async (client, ask) => {
+    await ask(null, async () => {
+      if (await probeDatasets(client, WANTED)) return
+      throw new PipelineError('NOT_LICENSED', 'FETCH', MISSING)
+    })
   },
   async *pull(client, from, context) {
     if (from !== null)

@@ -1,6 +1,8 @@
 // Stream cloud.issues: what a policy made of weaknesses, for tenants without XQL findings.
 import { PipelineError } from '../../contracts/errors.ts'
-import type { PullContext, Source } from '../../contracts/ports.ts'
+import type { PullContext } from '../../contracts/ports.ts'
+import { PROBE_ATTEMPTS_MAX, type ProbedSource } from '../../runtime/connector.ts'
+import { countOf, memberAt } from '../../runtime/json-members.ts'
 import {
   type ItemIds,
   type OffsetCheckpoint,
@@ -8,7 +10,8 @@ import {
   pullByOffset,
 } from '../../runtime/offset-listing.ts'
 import type { CortexClient } from './client.ts'
-import { countOf, memberAt, windowPage } from './window-page.ts'
+import { tryProbe } from './licence.ts'
+import { declaredOf, windowPage } from './window-page.ts'
 import { presentDatasets } from './xql-datasets.ts'
 
 export const ISSUES_PATH = '/public_api/v1/issue/search/'
@@ -17,7 +20,6 @@ const PAGE_SIZE = 100
 const PAGES_MAX = 100_000
 /** An issue is one unit per asset, so that each meets what else is known of its asset. */
 const ASSETS_PER_ISSUE_MAX = 1_000
-const PROBE_ATTEMPTS_MAX = 3
 
 /**
  * `request_data` of the window. It holds the paging as well: beside it the specification's own
@@ -35,7 +37,7 @@ export const issuesWindow = (from: number, to: number): Readonly<Record<string, 
  * Tenants answer `{"reply":{"DATA":[…],"FILTER_COUNT":n,"TOTAL_COUNT":n}}`, the specification
  * `{"reply":{"issues":[…],"result_count":n,"total_count":n}}`.
  */
-export const cloudIssues: Source<CortexClient, OffsetCheckpoint> = {
+export const cloudIssues: ProbedSource<CortexClient, OffsetCheckpoint> = {
   vendor: 'cortex',
   product: 'cortex-cloud',
   stream: 'cloud.issues',
@@ -44,12 +46,17 @@ export const cloudIssues: Source<CortexClient, OffsetCheckpoint> = {
   checkpoint: offsetCheckpoint,
   fallback: true,
   async available(client, context) {
-    if (client.config.issues === 'fallback') {
-      const [dataset] = await presentDatasets(client, context)
-      if (dataset !== undefined) return readElsewhere(dataset)
-    }
-    if (await hasIssues(client, context)) return null
+    const elsewhere = await readElsewhere(client, context)
+    if (elsewhere !== null || (await hasIssues(client, context))) return elsewhere
     return new PipelineError('NOT_LICENSED', 'FETCH', `the tenant has no ${ISSUES_PATH}`)
+  },
+  probe: async (client, ask) => {
+    await ask(null, async () => {
+      const { signal } = new AbortController()
+      const elsewhere = await readElsewhere(client, { signal, nowMs: client.nowMs })
+      if (elsewhere !== null) throw elsewhere
+      await tryProbe(client, 'cloud.issues', [], { path: ISSUES_PATH, data: issuesWindow(0, 1) })
+    })
   },
   async *pull(client, from, context) {
     const at = ['reply', await listName(client, context)]
@@ -57,7 +64,6 @@ export const cloudIssues: Source<CortexClient, OffsetCheckpoint> = {
       endpoint: ISSUES_PATH,
       pageSize: PAGE_SIZE,
       pagesMax: PAGES_MAX,
-      shortPageEnds: true,
       page: (offset: number) => issuesPage(client, at, offset, context),
       identify,
     }
@@ -65,7 +71,14 @@ export const cloudIssues: Source<CortexClient, OffsetCheckpoint> = {
   },
 }
 
-function readElsewhere(dataset: string): PipelineError {
+/** Why issues are not wanted; null where they are. */
+async function readElsewhere(
+  client: CortexClient,
+  context: Pick<PullContext, 'signal' | 'nowMs'>,
+): Promise<PipelineError | null> {
+  if (client.config.issues === 'always') return null
+  const [dataset] = await presentDatasets(client, context)
+  if (dataset === undefined) return null
   const message = `issues are not read beside dataset ${dataset}, which tells more`
   const remediation = 'Nothing to do. To read issues all the same, set issues: always.'
   return new PipelineError('NOT_LICENSED', 'FETCH', message, { remediation })
@@ -80,8 +93,11 @@ async function* issuesPage(
   const data = issuesWindow(offset, offset + PAGE_SIZE)
   const totalAt = ['reply', 'FILTER_COUNT']
   const end = yield* windowPage(client, { path: ISSUES_PATH, data, at, totalAt }, context)
+  const filtered = memberAt(end.beside, totalAt)
+  const all = filtered === undefined ? memberAt(end.beside, ['reply', 'total_count']) : filtered
+  const { total, atLeast } = declaredOf(all)
   // Where it says no more than the page itself, it may be the page's own count.
-  return { ...end, total: end.total !== null && end.total > end.count ? end.total : null }
+  return { ...end, atLeast, total: total !== null && total > end.count ? total : null }
 }
 
 const probeIssues = (client: CortexClient, context: Pick<PullContext, 'signal'>, quiet: boolean) =>

@@ -1,46 +1,43 @@
 // Cortex as the producers see it: its connector with all streams, and the connection test.
 import { PipelineError } from '../../contracts/errors.ts'
 import type { CheckAnswer } from '../../contracts/ports.ts'
-import { type VendorConnector, checkStep } from '../../runtime/connector.ts'
+import {
+  PROBE_ATTEMPTS_MAX,
+  type ProbedSource,
+  type VendorConnector,
+  checkSources,
+  checkStep,
+} from '../../runtime/connector.ts'
 import { type CortexClient, createCortexClient } from './client.ts'
-import { assetsProbe, cloudAssets } from './cloud-assets.ts'
+import { cloudAssets } from './cloud-assets.ts'
 import { cloudFindings } from './cloud-findings.ts'
 import { cloudIssues } from './cloud-issues.ts'
-import type { CORTEX_STREAMS, CortexConnection, SecurityLevel } from './config.ts'
+import type { CortexConnection, SecurityLevel } from './config.ts'
 import { keyEndFound } from './key-end.ts'
-import {
-  CLOUD_LICENCES,
-  ENDPOINT_LICENCES,
-  type Probe,
-  XPANSE_LICENCES,
-  tryProbe,
-} from './licence.ts'
-import { cloudVulnerabilities, vulnerabilitiesProbe } from './uvem-vulnerabilities.ts'
-import { endpointsProbe, xdrEndpoints } from './xdr-endpoints.ts'
+import { cloudVulnerabilities } from './uvem-vulnerabilities.ts'
+import { xdrEndpoints } from './xdr-endpoints.ts'
 import { xdrFindings } from './xdr-findings.ts'
 import { xdrIncidents } from './xdr-incidents.ts'
-import { xpanseAssets, xpanseAssetsProbe } from './xpanse-assets.ts'
-import { xpanseServices, xpanseServicesProbe } from './xpanse-services.ts'
-import { QUOTA_PATH } from './xql.ts'
+import { xpanseAssets } from './xpanse-assets.ts'
+import { xpanseServices } from './xpanse-services.ts'
 
 const VALIDATE_PATH = '/api_keys/validate/'
 
-/** A check should answer soon. */
-const ATTEMPTS_MAX = 3
+const SOURCES: readonly ProbedSource<CortexClient, unknown>[] = [
+  xdrEndpoints,
+  xpanseAssets,
+  cloudAssets,
+  xpanseServices,
+  cloudFindings,
+  cloudVulnerabilities,
+  xdrFindings,
+  cloudIssues,
+  xdrIncidents,
+]
 
 export const cortexConnector: VendorConnector<CortexConnection, CortexClient> = {
   vendor: 'cortex',
-  sources: [
-    xdrEndpoints,
-    xpanseAssets,
-    cloudAssets,
-    xpanseServices,
-    cloudFindings,
-    cloudVulnerabilities,
-    xdrFindings,
-    cloudIssues,
-    xdrIncidents,
-  ],
+  sources: SOURCES,
   apiHost: (config) => new URL(config.url).host,
   connect: createCortexClient,
   resolveTenant: ({ config }) => Promise.resolve(config.tenant ?? new URL(config.url).host),
@@ -52,28 +49,11 @@ async function check(client: CortexClient): Promise<CheckAnswer[]> {
   const answers = [await checkStep('validate the key', () => validateKey(client))]
   if (answers[0]?.error !== null) return answers
   answers.push(...(await expiryAnswer(client)))
-  for (const [stream, licences, probe] of PROBES) {
-    if (client.config.streams?.[stream]?.enabled === false) continue
-    const attempt = () => tryProbe(client, stream, licences, probe, ATTEMPTS_MAX)
-    answers.push(await checkStep(probe.step, attempt))
-  }
-  return answers
+  const streams: Readonly<Record<string, { enabled?: boolean | undefined } | undefined>> =
+    client.config.streams ?? {}
+  const wanted = SOURCES.filter(({ stream }) => streams[stream]?.enabled !== false)
+  return [...answers, ...(await checkSources(client, wanted))]
 }
-
-const quotaProbe: Probe = { step: 'read the XQL quota', path: QUOTA_PATH, data: {} }
-/** Every stream, the licences of which one is enough, and the request that shows it. */
-const PROBES: readonly (readonly [
-  stream: (typeof CORTEX_STREAMS)[number],
-  licences: readonly string[],
-  probe: Probe,
-])[] = [
-  ['xdr.endpoints', ENDPOINT_LICENCES, endpointsProbe],
-  ['xpanse.assets', XPANSE_LICENCES, xpanseAssetsProbe],
-  ['xpanse.services', XPANSE_LICENCES, xpanseServicesProbe],
-  ['cloud.assets', CLOUD_LICENCES, assetsProbe],
-  ['cloud.findings', CLOUD_LICENCES, quotaProbe],
-  ['cloud.vulnerabilities', CLOUD_LICENCES, vulnerabilitiesProbe],
-]
 
 /** A key of the other level is refused like a wrong one: so the other level is tried, and named. */
 async function validateKey(client: CortexClient): Promise<void> {
@@ -109,7 +89,7 @@ async function acceptedAs(client: CortexClient, level: SecurityLevel): Promise<b
 
 /** The answer is a bare `true`. */
 async function validate(client: CortexClient): Promise<void> {
-  const options = { stage: 'AUTH', attemptsMax: ATTEMPTS_MAX } as const
+  const options = { stage: 'AUTH', attemptsMax: PROBE_ATTEMPTS_MAX } as const
   const { value } = await client.http.json('POST', VALIDATE_PATH, options)
   if (value === true) return
   const message = 'the vendor says that the key is not valid: it may have expired'

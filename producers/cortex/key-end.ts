@@ -1,9 +1,9 @@
 // When the API key ends, where its role may read that: told 14, 7 and 1 day before.
 import { z } from 'zod'
 import { PipelineError } from '../../contracts/errors.ts'
+import { memberAt } from '../../runtime/json-members.ts'
 import type { PullContext } from '../../contracts/ports.ts'
 import type { CortexClient } from './client.ts'
-import { memberAt } from './window-page.ts'
 
 const KEYS_PATH = '/public_api/v1/api_keys/get_api_keys/'
 const DAY_MS = 86_400_000

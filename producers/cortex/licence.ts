@@ -1,15 +1,14 @@
 // What a tenant has bought: the licences it tells of, and a probe of each stream's endpoint.
 import { PipelineError } from '../../contracts/errors.ts'
 import type { Source } from '../../contracts/ports.ts'
+import { PROBE_ATTEMPTS_MAX, type ProbedSource } from '../../runtime/connector.ts'
+import { memberAt } from '../../runtime/json-members.ts'
 import { isObject } from '../../runtime/offset-listing.ts'
 import type { CortexClient } from './client.ts'
 import { reportKeyEnd } from './key-end.ts'
-import { memberAt } from './window-page.ts'
 
 /** One cheap request that shows whether an endpoint serves this tenant. */
 export type Probe = {
-  /** As the connection test names it. */
-  readonly step: string
   readonly path: string
   /** The whole `request_data`. */
   readonly data: Readonly<Record<string, unknown>>
@@ -94,7 +93,7 @@ export function availability(
   probe: Probe,
 ): NonNullable<Source<CortexClient, unknown>['available']> {
   return async (client, context) => {
-    const error = await fault(client, probe, context.signal)
+    const { error } = await tried(client, probe, context.signal)
     if (error === null) {
       await reportKeyEnd(client, context)
       return null
@@ -106,7 +105,7 @@ export function availability(
 }
 
 /**
- * Calls the probe for the connection test.
+ * Calls the probe for the connection test and gives its answer.
  * @throws PipelineError NOT_LICENSED when the tenant does not have the stream, else as the call
  */
 export async function tryProbe(
@@ -114,13 +113,23 @@ export async function tryProbe(
   stream: string,
   wanted: readonly string[],
   probe: Probe,
-  attemptsMax: number,
-): Promise<void> {
+): Promise<unknown> {
   const { signal } = new AbortController()
-  const error = await fault(client, probe, signal, attemptsMax, requireRows)
-  if (error === null) return
+  const { error, value } = await tried(client, probe, signal, PROBE_ATTEMPTS_MAX, requireRows)
+  if (error === null) return value
   throw (await asMissing(client, stream, wanted, error, signal)) ?? error
 }
+
+/** The connection test of a stream that has one endpoint. */
+export const probedBy =
+  (
+    stream: string,
+    wanted: readonly string[],
+    probe: Probe,
+  ): ProbedSource<CortexClient, unknown>['probe'] =>
+  async (client, ask) => {
+    await ask(null, () => tryProbe(client, stream, wanted, probe))
+  }
 
 function requireRows({ rows }: Probe, answer: unknown): void {
   if (rows === undefined) return
@@ -129,20 +138,22 @@ function requireRows({ rows }: Probe, answer: unknown): void {
   throw new PipelineError('MISSING_DATA', 'FETCH', `this key sees nothing: reply.${rows} is empty`)
 }
 
-async function fault(
+type Tried = { readonly error: PipelineError | null; readonly value: unknown }
+
+async function tried(
   client: CortexClient,
   probe: Probe,
   signal: AbortSignal,
   attemptsMax = 1,
   look: (probe: Probe, answer: unknown) => void = () => undefined,
-): Promise<PipelineError | null> {
+): Promise<Tried> {
   const body = { request_data: probe.data }
   try {
     const { value } = await client.http.json('POST', probe.path, { body, attemptsMax, signal })
     look(probe, value)
-    return null
+    return { error: null, value }
   } catch (error) {
-    if (error instanceof PipelineError && !signal.aborted) return error
+    if (error instanceof PipelineError && !signal.aborted) return { error, value: null }
     throw error
   }
 }

@@ -1,28 +1,29 @@
 // A listing paged by tokens: the vendor keeps what was found and hands it out page by page.
-import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { PipelineError } from '../../contracts/errors.ts'
 import type { Chunk, PullContext, PullEnd, RejectedItem, Unit } from '../../contracts/ports.ts'
 import { ChunkBuilder } from '../../runtime/chunks.ts'
 import { type PageEnd, missingList, pageElements } from '../../runtime/http-elements.ts'
 import { type JsonElement, cutObject } from '../../runtime/json-elements.ts'
+import { countOf, memberAt } from '../../runtime/json-members.ts'
+import {
+  DRIFT_SHARE_MAX,
+  EMPTY_PAGES,
+  EMPTY_PAGES_MAX,
+  ID_CHARACTERS_MAX,
+  placeLost,
+  rejectedKey,
+} from '../../runtime/listing.ts'
 import { type ItemIds, isObject } from '../../runtime/offset-listing.ts'
 import type { CortexClient } from './client.ts'
-import { countOf, memberAt } from './window-page.ts'
+import { TOTAL_SATURATED } from './window-page.ts'
 
 /** The largest page the vendor gives by token. */
 export const TOKEN_PAGE_SIZE = 500
 const PAGES_MAX = 20_000
-/** Pages without a row in a row, each with a new token, before the listing is given up. */
-const EMPTY_PAGES_MAX = 3
 /** A page is held as a whole; its rows have one or two kB. */
 const PAGE_BYTES_MAX = 64 * 1024 * 1024
-/** The vendor counts no further, and does not say that there are more. */
-const TOTAL_SATURATED = 9_999
-const ID_CHARACTERS_MAX = 1_024
 const TAKEN_IDS_MAX = 1_000
-/** Items that lack their details: below this share they have vanished meanwhile. */
-const LACKING_SHARE_MAX = 0.01
 /** Answers to a token that is known no more. */
 const TOKEN_REFUSED: ReadonlySet<number | null> = new Set([400, 404, 422, 500])
 
@@ -260,7 +261,7 @@ class TokenRun {
     }
     this.#emptyPages = size === 0 ? this.#emptyPages + 1 : 0
     if (this.#emptyPages >= EMPTY_PAGES_MAX) {
-      return { reason: `${EMPTY_PAGES_MAX} pages without a row, and still a token` }
+      return { reason: EMPTY_PAGES }
     }
     if (size > 0 && !isNews) return { reason: 'the vendor gives the same rows again' }
     return null
@@ -278,12 +279,16 @@ class TokenRun {
     const partial = (reason: string): PullEnd => ({ verdict: 'PARTIAL', declared, reason })
     if (stopped !== null) return partial(stopped)
     if (tooLarge > 0) return partial(`${tooLarge} units above the largest size`)
+    if (total === TOTAL_SATURATED && listed < total) {
+      return partial(`${listed} items listed, at least ${total} declared, ${repeats} twice`)
+    }
     if (declared !== null && declared !== listed) {
       return partial(`${listed} items listed, ${declared} declared, ${repeats} twice`)
     }
     if (lacking === 0) return { verdict: 'COMPLETE', declared, reason: null }
     const reason = `${lacking} of ${listed} items came without their details`
-    if (lacking >= LACKING_SHARE_MAX * listed) return partial(reason)
+    // Below that share they have vanished meanwhile.
+    if (lacking >= DRIFT_SHARE_MAX * listed) return partial(reason)
     return { verdict: 'DRIFTED', declared, reason }
   }
 }
@@ -308,7 +313,7 @@ function itemOf(element: JsonElement, listing: TokenListing): Item {
   if (typeof ids === 'string' || ids.unit.length > ID_CHARACTERS_MAX) {
     const violation = typeof ids === 'string' ? ids : `id: longer than ${ID_CHARACTERS_MAX}`
     const body = bytes ?? head
-    const key = `rejected:${createHash('sha256').update(body).digest('hex')}`
+    const key = rejectedKey(body)
     return { key, unit: null, rejected: { body, violations: [violation] } }
   }
   const contentType = 'application/json'
@@ -321,13 +326,6 @@ const statusOf = (error: unknown): number | null =>
 
 const isUnlicensed = (error: unknown): boolean =>
   error instanceof PipelineError && error.failure === 'NOT_LICENSED'
-
-/** Retriable: the next run begins at the start. */
-const placeLost = (why: string, cause?: unknown): PipelineError =>
-  new PipelineError('TEMPORARY_FAILURE', 'FETCH', `cannot go on where the run stood: ${why}`, {
-    ...(cause === undefined ? {} : { cause }),
-    remediation: 'Nothing to do: the listing begins again by itself.',
-  })
 
 const pageTooLarge = (path: string): PipelineError =>
   new PipelineError(

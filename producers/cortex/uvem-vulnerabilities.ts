@@ -1,8 +1,8 @@
 // Stream cloud.vulnerabilities: the vendor's dictionary of CVEs, which names no asset.
-import type { Source } from '../../contracts/ports.ts'
+import type { ProbedSource } from '../../runtime/connector.ts'
 import type { ItemIds } from '../../runtime/offset-listing.ts'
 import type { CortexClient } from './client.ts'
-import { CLOUD_LICENCES, type Probe, availability } from './licence.ts'
+import { CLOUD_LICENCES, type Probe, availability, probedBy } from './licence.ts'
 import { type TokenCheckpoint, pullByToken, tokenCheckpoint } from './token-listing.ts'
 
 const PATH = '/public_api/uvem/v1/get_vulnerabilities/'
@@ -12,14 +12,13 @@ const EVERYTHING = {
   sort: { field: 'vulnerability_id', keyword: 'asc' },
 } as const
 
-export const vulnerabilitiesProbe: Probe = {
-  step: 'read the CVE dictionary',
+const vulnerabilitiesProbe: Probe = {
   path: PATH,
   data: { ...EVERYTHING, search_from: 0, search_to: 1 },
 }
 
 /** `{"reply":{"total_count":5428,"vulnerabilities":[{"vulnerability_id":"CVE-..."}]}}` */
-export const cloudVulnerabilities: Source<CortexClient, TokenCheckpoint> = {
+export const cloudVulnerabilities: ProbedSource<CortexClient, TokenCheckpoint> = {
   vendor: 'cortex',
   product: 'cortex-cloud',
   stream: 'cloud.vulnerabilities',
@@ -28,6 +27,7 @@ export const cloudVulnerabilities: Source<CortexClient, TokenCheckpoint> = {
   entities: 'findings',
   checkpoint: tokenCheckpoint,
   available: availability('cloud.vulnerabilities', CLOUD_LICENCES, vulnerabilitiesProbe),
+  probe: probedBy('cloud.vulnerabilities', CLOUD_LICENCES, vulnerabilitiesProbe),
   pull: (client, from, context) =>
     pullByToken(
       client,

@@ -1,7 +1,8 @@
 // One page of a listing with search_from and search_to: its elements, and the total it declares.
 import type { PullContext } from '../../contracts/ports.ts'
 import { type PageElement, missingList, pageElements } from '../../runtime/http-elements.ts'
-import { type OffsetPageEnd, isObject } from '../../runtime/offset-listing.ts'
+import { countOf, memberAt } from '../../runtime/json-members.ts'
+import type { OffsetPageEnd } from '../../runtime/offset-listing.ts'
 import type { CortexClient } from './client.ts'
 
 export type WindowRequest = {
@@ -13,6 +14,9 @@ export type WindowRequest = {
   /** Path of the total in the answer. */
   readonly totalAt: readonly string[]
 }
+
+/** The vendor counts no further, and does not say that there are more. */
+export const TOTAL_SATURATED = 9_999
 
 /** `beside`: the answer with its list emptied. */
 export type WindowPageEnd = OffsetPageEnd & { readonly beside: unknown }
@@ -35,15 +39,17 @@ export async function* windowPage(
     },
   })
   const beside = end.beside.value
-  return { total: countOf(memberAt(beside, request.totalAt)), count: end.count, beside }
+  return { ...declaredOf(memberAt(beside, request.totalAt)), count: end.count, beside }
 }
 
-/** The member at `path`; undefined when a step of it is missing. */
-export const memberAt = (value: unknown, path: readonly string[]): unknown =>
-  path.reduce<unknown>((member, key) => (isObject(member) ? member[key] : undefined), value)
+/** The first element of the list at `path`; undefined where there is none. */
+export function firstAt(value: unknown, path: readonly string[]): unknown {
+  const list = memberAt(value, path)
+  return Array.isArray(list) ? (list as readonly unknown[])[0] : undefined
+}
 
-/** A count, written as a number or as text; null for anything else. */
-export function countOf(value: unknown): number | null {
-  const count = typeof value === 'string' && /^\d{1,12}$/.test(value) ? Number(value) : value
-  return Number.isSafeInteger(count) && Number(count) >= 0 ? Number(count) : null
+/** What a total tells: the whole number, or, where the vendor stops counting, the least. */
+export function declaredOf(given: unknown): { total: number | null; atLeast: number } {
+  const total = countOf(given)
+  return total === TOTAL_SATURATED ? { total: null, atLeast: total } : { total, atLeast: 0 }
 }

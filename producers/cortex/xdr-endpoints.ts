@@ -1,5 +1,5 @@
 // Stream xdr.endpoints: every endpoint with an agent.
-import type { Source } from '../../contracts/ports.ts'
+import type { ProbedSource } from '../../runtime/connector.ts'
 import {
   type ItemIds,
   type OffsetCheckpoint,
@@ -7,7 +7,7 @@ import {
   pullByOffset,
 } from '../../runtime/offset-listing.ts'
 import type { CortexClient } from './client.ts'
-import { ENDPOINT_LICENCES, type Probe, availability } from './licence.ts'
+import { ENDPOINT_LICENCES, type Probe, availability, probedBy } from './licence.ts'
 import { windowPage } from './window-page.ts'
 
 const ENDPOINTS_PATH = '/public_api/v1/endpoints/get_endpoint/'
@@ -23,8 +23,7 @@ const endpointsWindow = (from: number, to: number): Readonly<Record<string, unkn
   sort: { field: 'endpoint_id', keyword: 'ASC' },
 })
 
-export const endpointsProbe: Probe = {
-  step: 'read endpoints',
+const endpointsProbe: Probe = {
   path: ENDPOINTS_PATH,
   data: endpointsWindow(0, 1),
   rows: 'endpoints',
@@ -34,7 +33,7 @@ export const endpointsProbe: Probe = {
  * `{"reply":{"total_count":1,"result_count":1,"endpoints":[{"endpoint_id":"..."}]}}`; `total_count`
  * may be absent.
  */
-export const xdrEndpoints: Source<CortexClient, OffsetCheckpoint> = {
+export const xdrEndpoints: ProbedSource<CortexClient, OffsetCheckpoint> = {
   vendor: 'cortex',
   product: 'cortex-xdr',
   stream: 'xdr.endpoints',
@@ -42,12 +41,12 @@ export const xdrEndpoints: Source<CortexClient, OffsetCheckpoint> = {
   entities: 'assets',
   checkpoint: offsetCheckpoint,
   available: availability('xdr.endpoints', ENDPOINT_LICENCES, endpointsProbe),
+  probe: probedBy('xdr.endpoints', ENDPOINT_LICENCES, endpointsProbe),
   async *pull(client, from, context) {
     const listing = {
       endpoint: ENDPOINTS_PATH,
       pageSize: PAGE_SIZE,
       pagesMax: PAGES_MAX,
-      shortPageEnds: true,
       page: (offset: number) =>
         windowPage(
           client,

@@ -4,7 +4,7 @@ import { PipelineError } from '../../contracts/errors.ts'
 import type { PullContext } from '../../contracts/ports.ts'
 import { isObject } from '../../runtime/offset-listing.ts'
 import type { CortexClient } from './client.ts'
-import { VA_ENDPOINTS, chooseDataset, presentDatasets } from './xql-datasets.ts'
+import { VA_ENDPOINTS, chooseDataset, presentDatasets, probeDatasets } from './xql-datasets.ts'
 import { type XqlSource, pullXql, xqlCheckpoint } from './xql-listing.ts'
 import { xqlRows } from './xql.ts'
 
@@ -30,14 +30,18 @@ export const xdrFindings: XqlSource = {
   fallback: true,
   async available(client, context) {
     const present = await presentDatasets(client, context)
-    if (!present.includes('va_endpoints')) {
-      return new PipelineError('NOT_LICENSED', 'FETCH', 'the tenant has no dataset va_endpoints')
-    }
+    if (!present.includes('va_endpoints')) return missing()
     // Where the newer datasets are filled, this one still answers, but tells a third of the truth.
     const better = await chooseDataset(client, ['findings', 'uvm_findings'], context)
     if (better === null || better.rows === 0) return null
     const message = `cloud.findings reads the same from dataset ${better.dataset.name}`
     return new PipelineError('NOT_LICENSED', 'FETCH', message, { remediation: NOTHING_TO_DO })
+  },
+  // Also where it may not be needed: whether a newer dataset holds rows would cost a query more.
+  probe: async (client, ask) => {
+    await ask(null, async () => {
+      if (!(await probeDatasets(client, ['va_endpoints']))) throw missing()
+    })
   },
   async *pull(client, from, context) {
     const dictionary = await readDictionary(client, context)
@@ -53,6 +57,9 @@ export const xdrFindings: XqlSource = {
     return { ...end, verdict: 'PARTIAL', reason: end.reason ?? dictionary.lacking }
   },
 }
+
+const missing = (): PipelineError =>
+  new PipelineError('NOT_LICENSED', 'FETCH', 'the tenant has no dataset va_endpoints')
 
 const NOTHING_TO_DO = 'Nothing to do: another stream reads the same in a better form.'
 

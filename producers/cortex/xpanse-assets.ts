@@ -1,22 +1,21 @@
 // Stream xpanse.assets: everything of ours that is seen from the internet, by Xpanse.
-import type { Source } from '../../contracts/ports.ts'
+import type { ProbedSource } from '../../runtime/connector.ts'
 import type { ItemIds } from '../../runtime/offset-listing.ts'
 import type { CortexClient } from './client.ts'
-import { type Probe, XPANSE_LICENCES, availability } from './licence.ts'
+import { type Probe, XPANSE_LICENCES, availability, probedBy } from './licence.ts'
 import { type TokenCheckpoint, pullByToken, tokenCheckpoint } from './token-listing.ts'
 
 const PATH = '/public_api/v1/assets/get_assets_internet_exposure/'
 /** There is no filter by time: every run lists everything. */
 const EVERYTHING = { filters: [] } as const
 
-export const xpanseAssetsProbe: Probe = {
-  step: 'read Xpanse assets',
+const xpanseAssetsProbe: Probe = {
   path: PATH,
   data: { ...EVERYTHING, search_from: 0, search_to: 1 },
 }
 
 /** `{"reply":{"total_count":9999,"assets_internet_exposure":[{"asm_ids":["..."]}]}}` */
-export const xpanseAssets: Source<CortexClient, TokenCheckpoint> = {
+export const xpanseAssets: ProbedSource<CortexClient, TokenCheckpoint> = {
   vendor: 'cortex',
   product: 'cortex-xpanse',
   stream: 'xpanse.assets',
@@ -24,6 +23,7 @@ export const xpanseAssets: Source<CortexClient, TokenCheckpoint> = {
   entities: 'assets',
   checkpoint: tokenCheckpoint,
   available: availability('xpanse.assets', XPANSE_LICENCES, xpanseAssetsProbe),
+  probe: probedBy('xpanse.assets', XPANSE_LICENCES, xpanseAssetsProbe),
   pull: (client, from, context) =>
     pullByToken(
       client,

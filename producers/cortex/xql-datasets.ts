@@ -1,9 +1,9 @@
 // The XQL datasets that tell weaknesses, which of them a tenant has, and how many rows they hold.
 import { PipelineError } from '../../contracts/errors.ts'
+import { countOf, memberAt } from '../../runtime/json-members.ts'
 import type { PullContext } from '../../contracts/ports.ts'
 import { type ItemIds, isObject } from '../../runtime/offset-listing.ts'
 import type { CortexClient } from './client.ts'
-import { countOf, memberAt } from './window-page.ts'
 import { requireQuota, xqlRows } from './xql.ts'
 
 export type DatasetName = 'findings' | 'uvm_findings' | 'va_endpoints'
@@ -212,19 +212,41 @@ async function count(
   return null
 }
 
+const fieldsOf = (fields: readonly string[]): string =>
+  fields.length === 0 ? '' : ` | fields ${fields.join(', ')}`
+
 async function probe(
   client: CortexClient,
   dataset: Dataset,
   fields: readonly string[],
   context: Context,
 ): Promise<number> {
-  const asked = fields.length === 0 ? '' : ` | fields ${fields.join(', ')}`
-  const query = `${sourceOf(dataset)}${asked} | comp count() as n`
+  const query = `${sourceOf(dataset)}${fieldsOf(fields)} | comp count() as n`
   const rows = xqlRows(client, { query, windowMs: client.config.findingsWindow }, context)
   let n: unknown
   for await (const { element } of rows) n = memberAt(element.value, ['n'])
   // An aggregate over nothing may be no row at all.
   return countOf(n) ?? 0
+}
+
+/**
+ * Whether the tenant lets queries of its datasets run: the first one of `wanted` that it has is
+ * asked for a single row. False when it has none. @throws PipelineError
+ */
+export async function probeDatasets(
+  client: CortexClient,
+  wanted: readonly DatasetName[],
+): Promise<boolean> {
+  const context = { signal: new AbortController().signal, nowMs: client.nowMs }
+  const present = await presentDatasets(client, context)
+  const name = wanted.find((dataset) => present.includes(dataset))
+  if (name === undefined) return false
+  await requireQuota(client, context)
+  const dataset = BY_NAME[name]
+  const query = `${sourceOf(dataset)}${fieldsOf(dataset.fields)} | limit 1`
+  const rows = xqlRows(client, { query, windowMs: client.config.findingsWindow }, context)
+  while ((await rows.next()).done !== true);
+  return true
 }
 
 /**

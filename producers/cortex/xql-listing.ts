@@ -1,15 +1,9 @@
 // A listing read by XQL: as one query, or in slices by key where one result would not hold it.
 import { z } from 'zod'
-import type {
-  Chunk,
-  PullContext,
-  PullEnd,
-  RejectedItem,
-  Source,
-  Unit,
-} from '../../contracts/ports.ts'
+import type { Chunk, PullContext, PullEnd, RejectedItem, Unit } from '../../contracts/ports.ts'
 import { UNIT_BYTES_MAX } from '../../contracts/topics.ts'
 import { ChunkBuilder } from '../../runtime/chunks.ts'
+import type { ProbedSource } from '../../runtime/connector.ts'
 import type { PageElement } from '../../runtime/http-elements.ts'
 import { cutObject } from '../../runtime/json-elements.ts'
 import { isObject } from '../../runtime/offset-listing.ts'
@@ -32,7 +26,7 @@ export const xqlCheckpoint = z.object({
   whole: z.boolean(),
 })
 export type XqlCheckpoint = z.infer<typeof xqlCheckpoint>
-export type XqlSource = Source<CortexClient, XqlCheckpoint>
+export type XqlSource = ProbedSource<CortexClient, XqlCheckpoint>
 
 export type XqlListing = {
   readonly dataset: Dataset

@@ -8,5 +8,6 @@ export const computeHosts = computeSource({
   entities: 'both',
   kindOf: (type) => type || 'host',
   neverEmpty: true,
+  hasCompact: true,
   query: SCAN_QUERY,
 })

@@ -7,5 +7,6 @@ export const computeImages = computeSource({
   path: 'images',
   entities: 'both',
   kindOf: () => 'image',
+  hasCompact: true,
   query: SCAN_QUERY,
 })

@@ -1,6 +1,7 @@
 // What all listings of Compute share: paging, limits, ids. A stream adds its path and its type.
-import type { PullContext, Source } from '../../contracts/ports.ts'
 import { PipelineError } from '../../contracts/errors.ts'
+import type { PullContext } from '../../contracts/ports.ts'
+import { PROBE_ATTEMPTS_MAX, type ProbedSource } from '../../runtime/connector.ts'
 import {
   type PageElement,
   type PageEnd,
@@ -33,14 +34,13 @@ export type ComputeListing = {
   readonly kindOf: (type: string) => string
   /** True where an account that sees anything sees something: an empty probe is then a fault. */
   readonly neverEmpty?: boolean
+  /** True where records can be asked for without their vulnerabilities. */
+  readonly hasCompact?: boolean
   /** Sent with every page. */
   readonly query: Query
 }
 
-export type ComputeSource = Source<PrismaCloudClient, OffsetCheckpoint> & {
-  /** Asks for one record: for the connection test. @throws PipelineError */
-  readonly probe: (client: PrismaCloudClient, attemptsMax: number) => Promise<void>
-}
+export type ComputeSource = ProbedSource<PrismaCloudClient, OffsetCheckpoint>
 
 /** Severities in one form, whatever words the sources of the console have. */
 export const SCAN_QUERY: Query = { normalizedSeverity: true }
@@ -64,27 +64,35 @@ export const computeSource = (listing: ComputeListing): ComputeSource => ({
         endpoint: endpointOf(client, listing),
         pageSize: client.config.pageSize,
         pagesMax: PAGES_MAX,
-        // The console may cap a page below what is asked for.
-        shortPageEnds: false,
         page: (offset) => listingPage(client, listing, offset, context),
         identify: (item) => identify(item, listing.kindOf),
       },
       from,
       context,
     ),
-  probe: async (client, attemptsMax) => {
-    const compute = await client.compute()
-    const { value } = await compute.json('GET', endpointOf(client, listing), {
-      query: { limit: 1, offset: 0, compact: true, ...projectOf(client) },
-      limiter: client.computeLimiter(listing.path),
-      attemptsMax,
-    })
-    // Past its end, and so where nothing is to be seen, a listing is `null`.
-    const isEmpty = value === null || (Array.isArray(value) && value.length === 0)
-    if (listing.neverEmpty !== true || !isEmpty) return
-    throw new PipelineError('MISSING_DATA', 'FETCH', `this account sees no ${listing.path}`)
+  probe: async (client, ask) => {
+    await ask(null, () => oneRecord(client, listing))
   },
 })
+
+/** @throws PipelineError */
+async function oneRecord(client: PrismaCloudClient, listing: ComputeListing): Promise<void> {
+  const compute = await client.compute()
+  const { value } = await compute.json('GET', endpointOf(client, listing), {
+    query: {
+      limit: 1,
+      offset: 0,
+      ...(listing.hasCompact === true ? { compact: true } : {}),
+      ...projectOf(client),
+    },
+    limiter: client.computeLimiter(listing.path),
+    attemptsMax: PROBE_ATTEMPTS_MAX,
+  })
+  // Past its end, and so where nothing is to be seen, a listing is `null`.
+  const isEmpty = value === null || (Array.isArray(value) && value.length === 0)
+  if (listing.neverEmpty !== true || !isEmpty) return
+  throw new PipelineError('MISSING_DATA', 'FETCH', `this account sees no ${listing.path}`)
+}
 
 /** A tenant without Compute has none of its streams. Other trouble is told by the pull itself. */
 async function computeMissing(client: PrismaCloudClient): Promise<PipelineError | null> {

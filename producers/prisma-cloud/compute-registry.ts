@@ -7,5 +7,6 @@ export const computeRegistry = computeSource({
   path: 'registry',
   entities: 'both',
   kindOf: () => 'image',
+  hasCompact: true,
   query: SCAN_QUERY,
 })

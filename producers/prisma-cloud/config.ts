@@ -54,8 +54,8 @@ const connection = z.strictObject({
     .string()
     .regex(/^v\d{1,3}(\.\d{1,3})?$/, 'must be like v1 or v34.04')
     .default('v1'),
-  /** Records per page; fewer where hosts carry very many findings. */
-  pageSize: z.int().min(1).max(PAGE_SIZE_MAX).default(PAGE_SIZE_MAX),
+  /** Records per page, one of which the page before had; fewer where hosts carry many findings. */
+  pageSize: z.int().min(2).max(PAGE_SIZE_MAX).default(PAGE_SIZE_MAX),
   /** Requests per listing in any 30 s; below the vendor's 30, for others who use the key. */
   computeRequestsPer30s: z.int().min(1).max(100_000).default(REQUESTS_PER_30S),
   ...cspmSettings,

@@ -1,6 +1,11 @@
 // Prisma Cloud as the producers see it: its connector with all streams, and the connection test.
 import type { CheckAnswer } from '../../contracts/ports.ts'
-import { type VendorConnector, checkStep } from '../../runtime/connector.ts'
+import {
+  type ProbedSource,
+  type VendorConnector,
+  checkSources,
+  checkStep,
+} from '../../runtime/connector.ts'
 import { type PrismaCloudClient, cspmMissing, createPrismaCloudClient } from './client.ts'
 import { computeCloudVms } from './compute-cloud-vms.ts'
 import { computeContainers } from './compute-containers.ts'
@@ -16,9 +21,6 @@ import { cspmInventory } from './cspm-inventory.ts'
 import { isEnabled } from './cspm-source.ts'
 import { cspmVulnerabilities } from './cspm-vulnerabilities.ts'
 
-/** A check should answer soon. */
-const CHECK_ATTEMPTS_MAX = 3
-
 const COMPUTE_SOURCES: readonly ComputeSource[] = [
   computeHosts,
   computeImages,
@@ -28,7 +30,11 @@ const COMPUTE_SOURCES: readonly ComputeSource[] = [
   computeContainers,
   computeCloudVms,
 ]
-const CSPM_SOURCES = [cspmConfig, cspmInventory, cspmVulnerabilities] as const
+const CSPM_SOURCES: readonly ProbedSource<PrismaCloudClient, unknown>[] = [
+  cspmConfig,
+  cspmInventory,
+  cspmVulnerabilities,
+]
 
 export const prismaCloudConnector: VendorConnector<PrismaCloudConnection, PrismaCloudClient> = {
   vendor: 'prisma-cloud',
@@ -51,13 +57,10 @@ async function check(client: PrismaCloudClient): Promise<CheckAnswer[]> {
 
 async function checkCspm(client: PrismaCloudClient): Promise<CheckAnswer[]> {
   if (cspmMissing(client) !== null) return []
-  const answers: CheckAnswer[] = []
-  for (const source of CSPM_SOURCES) {
-    if (!isEnabled(client, source.stream)) continue
-    const step = `read ${source.stream}`
-    answers.push(await checkStep(step, () => source.probe(client, CHECK_ATTEMPTS_MAX)))
-  }
-  return answers
+  return checkSources(
+    client,
+    CSPM_SOURCES.filter(({ stream }) => isEnabled(client, stream)),
+  )
 }
 
 async function checkCompute(client: PrismaCloudClient): Promise<CheckAnswer[]> {
@@ -65,9 +68,5 @@ async function checkCompute(client: PrismaCloudClient): Promise<CheckAnswer[]> {
   if (wanted.length === 0) return []
   const answers = [await checkStep('find the Compute console', () => client.compute())]
   if (answers[0]?.error !== null) return answers
-  for (const source of wanted) {
-    const step = `read ${source.stream}`
-    answers.push(await checkStep(step, () => source.probe(client, CHECK_ATTEMPTS_MAX)))
-  }
-  return answers
+  return [...answers, ...(await checkSources(client, wanted))]
 }

@@ -6,19 +6,23 @@ import { isObject } from '../../runtime/offset-listing.ts'
 import type { PrismaCloudClient } from './client.ts'
 import { configEndpoint, configPage, itemOf, memberOf, readConfigItem } from './cspm-config-page.ts'
 import { isRefusal } from './cspm-source.ts'
-import { type Read, pullTokens } from './cspm-token-listing.ts'
+import { type Read, type TokenEnd, pullTokens } from './cspm-token-listing.ts'
 
 export const AZURE_VMS = 'azure-vm-list'
 const NICS = 'azure-network-nic-list'
 const PUBLIC_IPS = 'azure-network-public-ip-address-list'
+/** The searches whose resources are read beside the machines. */
+export const AZURE_JOINED: readonly string[] = [NICS, PUBLIC_IPS]
 /** Interfaces and addresses held in memory together; what exceeds it is left out and told. */
 export const JOIN_BYTES_MAX = 256 * 1024 * 1024
 const PAGES_MAX = 10_000
 const DEPTH_MAX = 12
 
 export type AzureJoin = {
-  /** What is missing from the join; empty when it is whole. */
-  readonly problems: readonly string[]
+  /** What is missing from the join; null when it is whole. */
+  readonly problem: string | null
+  /** What moved while it was read, though little; null when nothing did. */
+  readonly drift: string | null
   /** The unit of a machine: its pieces unchanged, side by side. */
   unitOf(element: JsonElement): Read
 }
@@ -30,23 +34,32 @@ export async function readAzureJoin(
 ): Promise<AzureJoin> {
   const index = new JoinIndex()
   const problems: string[] = []
-  for (const apiName of [NICS, PUBLIC_IPS]) {
-    const problem = await readAll(client, apiName, context, (element) =>
+  const drifts: string[] = []
+  for (const apiName of AZURE_JOINED) {
+    const { problem, drift } = await readAll(client, apiName, context, (element) =>
       index.add(apiName, element),
     )
     if (problem !== null) problems.push(`${apiName}: ${problem}`)
+    if (drift !== null) drifts.push(`${apiName}: ${drift}`)
   }
   if (index.isFull) problems.push(`interfaces above ${JOIN_BYTES_MAX / 1024 / 1024} MiB`)
-  return { problems, unitOf: (element) => index.unitOf(element) }
+  return {
+    problem: together(problems),
+    drift: together(drifts),
+    unitOf: (element) => index.unitOf(element),
+  }
 }
 
-/** What was wrong with the listing; null when it is whole. */
+/** Several texts as one; null for none. */
+export const together = (texts: readonly (string | null)[]): string | null =>
+  texts.filter((text) => text !== null).join('; ') || null
+
 async function readAll(
   client: PrismaCloudClient,
   apiName: string,
   context: PullContext,
   add: (element: JsonElement) => void,
-): Promise<string | null> {
+): Promise<Pick<TokenEnd, 'problem' | 'drift'>> {
   const listing = {
     pagesMax: PAGES_MAX,
     endpoint: configEndpoint,
@@ -64,12 +77,12 @@ async function readAll(
   try {
     for (;;) {
       const next = await pull.next()
-      if (next.done === true) return next.value.problem
+      if (next.done === true) return next.value
     }
   } catch (error) {
     if (!isRefusal(error)) throw error
     context.report(error)
-    return 'the search is refused'
+    return { problem: 'the search is refused', drift: null }
   }
 }
 

@@ -2,6 +2,7 @@
 import type { PullContext } from '../../contracts/ports.ts'
 import { type PageElement, missingList, pageElements } from '../../runtime/http-elements.ts'
 import { type JsonElement, cutObject } from '../../runtime/json-elements.ts'
+import { countOf } from '../../runtime/json-members.ts'
 import { isObject } from '../../runtime/offset-listing.ts'
 import type { PrismaCloudClient } from './client.ts'
 import { type Read, type Token, type TokenPageEnd, tokenOf } from './cspm-token-listing.ts'
@@ -56,10 +57,6 @@ export async function* configPage(
 /** A member of an object; undefined where there is none. */
 export const memberOf = (value: unknown, name: string): unknown =>
   isObject(value) ? value[name] : undefined
-
-/** A count; null for anything else. */
-export const countOf = (value: unknown): number | null =>
-  Number.isSafeInteger(value) && Number(value) >= 0 ? Number(value) : null
 
 /** The item's members: all of them, or of one above the bound those at its beginning. */
 export function itemOf({ bytes, head, value }: JsonElement): Readonly<Record<string, unknown>> {

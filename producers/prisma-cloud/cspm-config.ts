@@ -2,9 +2,10 @@
 import { z } from 'zod'
 import type { PipelineError } from '../../contracts/errors.ts'
 import type { Chunk, PullContext, PullEnd } from '../../contracts/ports.ts'
+import { PROBE_ATTEMPTS_MAX } from '../../runtime/connector.ts'
 import type { JsonElement } from '../../runtime/json-elements.ts'
 import { type PrismaCloudClient, cspmMissing } from './client.ts'
-import { AZURE_VMS, readAzureJoin } from './cspm-azure-join.ts'
+import { AZURE_JOINED, AZURE_VMS, readAzureJoin, together } from './cspm-azure-join.ts'
 import {
   CONFIG_PATH,
   configEndpoint,
@@ -50,9 +51,12 @@ export const cspmConfig: CspmSource<ConfigCheckpoint> = {
   available: (client) => Promise.resolve(cspmMissing(client)),
   filters: ({ config }) => config.configApis.toSorted(),
   pull: (client, from, context) => new ConfigRun(client, from, context).searches(),
-  probe: async (client, attemptsMax) => {
-    const [apiName = ''] = client.config.configApis
-    await client.cspm.json('POST', CONFIG_PATH, { body: configQuery(apiName, 1), attemptsMax })
+  probe: async ({ cspm, config: { configApis } }, ask) => {
+    const joined = configApis.includes(AZURE_VMS) ? AZURE_JOINED : []
+    for (const apiName of new Set([...configApis, ...joined])) {
+      const options = { body: configQuery(apiName, 1), attemptsMax: PROBE_ATTEMPTS_MAX }
+      await ask(apiName, () => cspm.json('POST', CONFIG_PATH, options))
+    }
   },
 }
 
@@ -108,8 +112,12 @@ class ConfigRun {
     for (;;) {
       const next = await pull.next()
       if (next.done === true) {
-        const missing = join?.problems.join('; ') ?? ''
-        return missing === '' ? next.value : { ...next.value, problem: missing }
+        const { place: end, problem, drift } = next.value
+        return {
+          place: end,
+          problem: together([join?.problem ?? null, problem]),
+          drift: together([join?.drift ?? null, drift]),
+        }
       }
       yield { ...next.value, page: next.value.page + pagesBefore }
     }

@@ -2,17 +2,17 @@
 import { z } from 'zod'
 import { PipelineError } from '../../contracts/errors.ts'
 import type { PullContext } from '../../contracts/ports.ts'
+import { FailedItems, detailsOf } from '../../runtime/http-details.ts'
 import type { PageElement, PageEnd } from '../../runtime/http-elements.ts'
-import { Tries } from '../../runtime/http-retry.ts'
 import type { JsonElement } from '../../runtime/json-elements.ts'
 import type { PrismaCloudClient } from './client.ts'
 import { itemOf } from './cspm-config-page.ts'
 
-const ASSET_PATH = '/uai/v1/asset'
-/** Of one answer; it may hold the whole configuration of the resource. */
-const DETAILS_BYTES_MAX = 4 * 1024 * 1024
+export const ASSET_PATH = '/uai/v1/asset'
 
-/** What is not there, or may not be read, comes with status 200 and `errors`. */
+/** The body that asks for the details of one asset. */
+export const assetQuery = (assetId: string) => ({ assetId, type: 'asset' })
+
 const answer = z.looseObject({
   data: z.looseObject({ asset: z.looseObject({ id: z.string() }).nullish() }).nullish(),
 })
@@ -20,12 +20,14 @@ const answer = z.looseObject({
 export class Enrichment {
   readonly #client: PrismaCloudClient
   readonly #context: PullContext
+  readonly #failed: FailedItems
   /** Assets for which details may still be asked in this run. */
   budgetLeft: number
 
   constructor(client: PrismaCloudClient, budget: number, context: PullContext) {
     this.#client = client
     this.#context = context
+    this.#failed = new FailedItems(context)
     this.budgetLeft = budget
   }
 
@@ -71,18 +73,16 @@ export class Enrichment {
 
   /** The answer's own bytes; null where there are no details, or they may not be read. */
   async #details(assetId: string): Promise<Buffer | null> {
-    const { cspm } = this.#client
     const { signal } = this.#context
-    const options = { body: { assetId, type: 'asset' }, signal }
-    const tries = new Tries()
-    for (;;) {
-      try {
-        const { body } = await cspm.stream('POST', ASSET_PATH, options)
-        return detailsOf(await whole(body))
-      } catch (error) {
-        if (isForbidden(error)) return this.#giveUp(error)
-        await cspm.recover(error, tries, options)
-      }
+    try {
+      const options = { body: assetQuery(assetId), signal }
+      const bytes = await detailsOf(this.#client.cspm, ASSET_PATH, options)
+      this.#failed.passed()
+      return hasAsset(bytes) ? bytes : null
+    } catch (error) {
+      const isOurs = !(error instanceof PipelineError) || error.failure === 'AUTHORIZATION_FAILURE'
+      if (isOurs || signal.aborted) throw error
+      return error.failure === 'ACCESS_FORBIDDEN' ? this.#giveUp(error) : this.#leaveOut(error)
     }
   }
 
@@ -92,31 +92,15 @@ export class Enrichment {
     this.#context.report(error)
     return null
   }
-}
 
-const isForbidden = (error: unknown): error is PipelineError =>
-  error instanceof PipelineError &&
-  ['ACCESS_FORBIDDEN', 'NOT_FOUND', 'BAD_REQUEST'].includes(error.failure)
-
-async function whole(body: AsyncIterable<Buffer>): Promise<Buffer | null> {
-  const pieces: Buffer[] = []
-  let length = 0
-  for await (const piece of body) {
-    pieces.push(piece)
-    length += piece.length
-    if (length > DETAILS_BYTES_MAX) return null
+  /** The others may have details. What is no plain 404 is told once, as it may meet them all. */
+  #leaveOut(error: PipelineError): null {
+    if (error.details.http?.status !== 404) this.#failed.add(error)
+    if (this.#failed.areTooMany) this.budgetLeft = 0
+    return null
   }
-  return Buffer.concat(pieces)
 }
 
-/** @throws PipelineError INVALID_RESPONSE when it is no JSON: it is asked for again */
-function detailsOf(bytes: Buffer | null): Buffer | null {
-  if (bytes === null) return null
-  let value: unknown
-  try {
-    value = JSON.parse(bytes.toString('utf8'))
-  } catch {
-    throw new PipelineError('INVALID_RESPONSE', 'PARSE', `the answer of ${ASSET_PATH} is no JSON`)
-  }
-  return answer.safeParse(value).data?.data?.asset ? bytes : null
-}
+/** What is not there, or may not be read, comes with status 200 and `errors`. */
+const hasAsset = (bytes: Buffer): boolean =>
+  Boolean(answer.safeParse(JSON.parse(bytes.toString('utf8'))).data?.data?.asset)

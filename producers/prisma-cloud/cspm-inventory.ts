@@ -2,11 +2,13 @@
 import { z } from 'zod'
 import { PipelineError } from '../../contracts/errors.ts'
 import type { Chunk, PullContext, PullEnd } from '../../contracts/ports.ts'
+import { PROBE_ATTEMPTS_MAX } from '../../runtime/connector.ts'
 import { type PageElement, missingList, pageElements } from '../../runtime/http-elements.ts'
 import type { JsonElement } from '../../runtime/json-elements.ts'
+import { countOf } from '../../runtime/json-members.ts'
 import { type PrismaCloudClient, cspmMissing } from './client.ts'
-import { countOf, itemOf, memberOf } from './cspm-config-page.ts'
-import { Enrichment } from './cspm-enrichment.ts'
+import { itemOf, memberOf } from './cspm-config-page.ts'
+import { ASSET_PATH, Enrichment, assetQuery } from './cspm-enrichment.ts'
 import { type CspmSource, isEnabled } from './cspm-source.ts'
 import {
   type Read,
@@ -52,8 +54,14 @@ export const cspmInventory: CspmSource<InventoryCheckpoint> = {
   checkpoint: inventoryCheckpoint,
   available: (client) => Promise.resolve(cspmMissing(client)),
   pull: (client, from, context) => new InventoryRun(client, from, context).pages(),
-  probe: async (client, attemptsMax) => {
-    await client.cspm.json('POST', SCAN_PATH, { body: scanBody(1, null), attemptsMax })
+  probe: async ({ cspm, config: { enrichment } }, ask) => {
+    const post = (path: string, body: unknown) =>
+      cspm.json('POST', path, { body, attemptsMax: PROBE_ATTEMPTS_MAX })
+    const scan = await ask(null, () => post(SCAN_PATH, scanBody(1, null)))
+    const resources = memberOf(scan?.value, 'resources')
+    const id = memberOf(Array.isArray(resources) ? resources[0] : null, 'unifiedAssetId')
+    if (enrichment.budget === 0 || typeof id !== 'string') return
+    await ask('enrichment', () => post(ASSET_PATH, assetQuery(id)))
   },
 }
 

@@ -1,12 +1,9 @@
-// What every stream of CSPM has beside a Source: a probe for the connection test.
-import type { Source } from '../../contracts/ports.ts'
+// What the streams of CSPM share.
 import { PipelineError } from '../../contracts/errors.ts'
+import type { ProbedSource } from '../../runtime/connector.ts'
 import type { PrismaCloudClient } from './client.ts'
 
-export type CspmSource<Checkpoint> = Source<PrismaCloudClient, Checkpoint> & {
-  /** One cheap request: for the connection test. @throws PipelineError */
-  readonly probe: (client: PrismaCloudClient, attemptsMax: number) => Promise<void>
-}
+export type CspmSource<Checkpoint> = ProbedSource<PrismaCloudClient, Checkpoint>
 
 export const isEnabled = ({ config }: PrismaCloudClient, stream: string): boolean => {
   const streams: Readonly<Record<string, { enabled?: boolean | undefined } | undefined>> =

@@ -1,11 +1,16 @@
 // A listing of CSPM paged by tokens: what is listed twice is dropped, what is missing is told.
-import { createHash } from 'node:crypto'
 import { z } from 'zod'
-import { PipelineError } from '../../contracts/errors.ts'
 import type { Chunk, PullContext, RejectedItem, Unit } from '../../contracts/ports.ts'
 import { ChunkBuilder } from '../../runtime/chunks.ts'
 import type { PageElement } from '../../runtime/http-elements.ts'
 import type { JsonElement } from '../../runtime/json-elements.ts'
+import {
+  DRIFT_SHARE_MAX,
+  EMPTY_PAGES,
+  EMPTY_PAGES_MAX,
+  placeLost,
+  rejectedKey,
+} from '../../runtime/listing.ts'
 import { isRefusal } from './cspm-source.ts'
 
 /** Opaque: a text, or on some tenants an object. */
@@ -15,7 +20,6 @@ const tokenSchema = z.union([z.string(), z.record(z.string(), z.unknown())])
 const RECENT_MAX = 1_000
 /** Times a listing begins anew because its token is known no more. */
 const RESTARTS_MAX = 2
-const DRIFT_SHARE_MAX = 0.01
 
 /** Where to go on, and what was counted so far. */
 export const tokenPlace = z.object({
@@ -30,6 +34,8 @@ export const tokenPlace = z.object({
   repeats: z.int().min(0),
   tooLarge: z.int().min(0),
   total: z.int().nullable(),
+  /** Why it may have ended too early; counts only where no total shows that everything came. */
+  doubt: z.string().nullable().default(null),
   /** Keys of what has been taken of the page that the token leads to. */
   recent: z.array(z.string()).max(RECENT_MAX),
 })
@@ -79,6 +85,7 @@ export const START: TokenPlace = {
   repeats: 0,
   tooLarge: 0,
   total: null,
+  doubt: null,
   recent: [],
 }
 
@@ -101,8 +108,12 @@ class TokenRun<Checkpoint> {
   readonly #builder = new ChunkBuilder()
   /** Items of this page with the fetch that gave them last. */
   #ofPage: Map<string, number>
-  #isResumed: boolean
+  /** The page at hand is read from its middle on. */
+  #isWithin: boolean
+  /** What came before is not in `seen`. */
+  readonly #isResumed: boolean
   #restarts = 0
+  #emptyPages = 0
   #fresh = 0
   #fetchedAtMs = 0
 
@@ -113,6 +124,7 @@ class TokenRun<Checkpoint> {
     this.#seen = new Set(from?.recent)
     this.#ofPage = new Map([...this.#seen].map((key) => [key, 0]))
     this.#isResumed = from !== null && from.pages > 0
+    this.#isWithin = this.#isResumed
   }
 
   async *pages(): AsyncGenerator<Chunk<Checkpoint>, TokenEnd> {
@@ -127,18 +139,33 @@ class TokenRun<Checkpoint> {
       // The page's last chunk says where to go on after it: so the place moves first.
       const isAgain = end.next !== null && JSON.stringify(end.next) === used
       // After a restart, or within a page resumed, what comes has been taken before.
-      const isNews = this.#fresh > 0 || this.#restarts > 0 || this.#isResumed
-      const stopped = isAgain || (end.count > 0 && !isNews && place.pages > 1)
-      place.ended = end.next === null || end.count === 0 || stopped
+      const isNews = this.#fresh > 0 || this.#restarts > 0 || this.#isWithin
+      const isSame = isAgain || (end.count > 0 && !isNews && place.pages > 1)
+      if (isSame) place.doubt = 'the vendor gives the same page again'
+      place.ended = end.next === null || isSame || this.#isEmptyEnd(end)
       const endpoint = this.#listing.endpoint(place.token)
       place.token = end.next
       place.recent = []
       this.#ofPage = new Map()
-      this.#isResumed = false
+      this.#isWithin = false
       if (!this.#builder.isEmpty) yield this.#chunk(endpoint, this.#fetchedAtMs)
-      if (stopped) return this.#end(null, 'the vendor gives the same page again')
     }
     return this.#end(null)
+  }
+
+  /** Whether a page without rows, though with a token, is the last one. */
+  #isEmptyEnd({ count }: TokenPageEnd): boolean {
+    this.#emptyPages = count === 0 ? this.#emptyPages + 1 : 0
+    if (this.#emptyPages === 0) return false
+    if (this.#isAllListed()) return true
+    if (this.#emptyPages < EMPTY_PAGES_MAX) return false
+    this.#place.doubt = EMPTY_PAGES
+    return true
+  }
+
+  #isAllListed(): boolean {
+    const { total, listed } = this.#place
+    return total !== null && listed >= total
   }
 
   /** One page; null when the listing begins anew or has turned out to be over. */
@@ -148,12 +175,15 @@ class TokenRun<Checkpoint> {
       return yield* this.#page()
     } catch (error) {
       if (place.token === null || !isRefusal(error)) throw error
-      if (place.total !== null && place.listed >= place.total) {
+      if (this.#isAllListed() || (place.total === null && this.#emptyPages > 0)) {
         // It gave a token with the last page, and does not know it.
+        if (place.total === null) place.doubt = 'the token of an empty page is refused'
         place.ended = true
         return null
       }
-      if (this.#isResumed || this.#restarts >= RESTARTS_MAX) throw placeLost(error)
+      if (this.#isResumed || this.#restarts >= RESTARTS_MAX) {
+        throw placeLost('the vendor refuses the token of the page', error)
+      }
       this.#restarts += 1
       place.token = null
       return null
@@ -197,7 +227,7 @@ class TokenRun<Checkpoint> {
     }
     if (read.kind === 'left-out') return { ...read, bytes: 0 }
     const body = element.bytes ?? element.head
-    const key = `rejected:${createHash('sha256').update(body).digest('hex')}`
+    const key = rejectedKey(body)
     const item = { body, violations: [read.violation] }
     return { kind: 'rejected', key, bytes: body.length, item }
   }
@@ -229,10 +259,9 @@ class TokenRun<Checkpoint> {
     return this.#builder.take({ endpoint, fetchedAtMs, page: this.#place.pages, checkpoint })
   }
 
-  /** `doubt` counts only where no declared total shows that everything came. */
-  #end(stopped: string | null, doubt: string | null = null): TokenEnd {
+  #end(stopped: string | null): TokenEnd {
     const place = { ...this.#place }
-    const { listed, repeats, tooLarge, total } = place
+    const { listed, repeats, tooLarge, total, doubt } = place
     const whole = (drift: string | null): TokenEnd => ({ place, problem: null, drift })
     const short = (problem: string): TokenEnd => ({ place, problem, drift: null })
     if (stopped !== null) return short(stopped)
@@ -251,12 +280,3 @@ type Item = { readonly key: string; readonly bytes: number } & (
   | { readonly kind: 'left-out' }
   | { readonly kind: 'rejected'; readonly item: RejectedItem }
 )
-
-/** Retriable: the next run begins at the start. */
-const placeLost = (cause: PipelineError): PipelineError =>
-  new PipelineError(
-    'TEMPORARY_FAILURE',
-    'FETCH',
-    'cannot go on where the run stood: the vendor refuses the token of the page',
-    { cause, remediation: 'Nothing to do: the listing begins again by itself.' },
-  )

@@ -3,37 +3,36 @@ import { z } from 'zod'
 import { PipelineError } from '../../contracts/errors.ts'
 import type { Chunk, PullContext, PullEnd, Unit } from '../../contracts/ports.ts'
 import { ChunkBuilder } from '../../runtime/chunks.ts'
+import { PROBE_ATTEMPTS_MAX } from '../../runtime/connector.ts'
 import { type PrismaCloudClient, cspmMissing } from './client.ts'
-import { PRISMA_CLOUD_STREAMS } from './config.ts'
 import { DOWNLOAD_PATH, type Download, closeUnread, downloadRows } from './cspm-download.ts'
+import {
+  type Part,
+  SEVERITIES,
+  TOLD_BY_COMPUTE,
+  groupsOf,
+  nameOf,
+  queryOf,
+  typesToRead,
+  unlisted,
+} from './cspm-parts.ts'
 import {
   ASSETS_PATH,
   ASSET_TYPES,
   type AssetType,
-  type Cve,
   hasCves,
   listCves,
   listWeakAssets,
+  someCve,
+  tryWeakAssets,
 } from './cspm-searches.ts'
 import { type CspmSource, isEnabled, isRefusal } from './cspm-source.ts'
 
-const SEVERITIES = ['critical', 'high', 'medium', 'low'] as const
-/** Queries are URLs of their own in the vendor's console: they should not be longer. */
-const CVES_PER_QUERY_MAX = 100
 /** A part is made for so many rows, as assets have a CVE in several packages. */
 const FILL_SHARE = 0.5
 const PARTS_MAX = 20_000
 const DRIFT_SHARE_MAX = 0.01
 const PROBLEMS_MAX = 20
-
-/** Asset types that a stream of Compute reads, with what they are made of. */
-const TOLD_BY_COMPUTE: Readonly<Partial<Record<AssetType['name'], string>>> = {
-  Host: 'compute.hosts',
-  'Deployed Image': 'compute.images',
-  'Container Registry Image': 'compute.registry',
-  'Serverless Function': 'compute.serverless',
-  'VM Image': 'compute.vms',
-}
 
 /** There is no place to go on from: nothing promises that two downloads have one order. */
 export const cspmVulnerabilities: CspmSource<null> = {
@@ -50,30 +49,52 @@ export const cspmVulnerabilities: CspmSource<null> = {
     compute: Object.values(TOLD_BY_COMPUTE).filter((stream) => isEnabled(client, stream)),
   }),
   pull: (client, _from, context) => new DownloadRun(client, context).chunks(),
-  probe: async (client, attemptsMax) => {
-    // One CVE that does not exist: permissions show, and nothing has to be put together.
-    const some = queryOf({ type: ASSET_TYPES[0], severity: null, cves: null })
-    const query = `${some} AND cve.id IN ('CVE-0000-0000')`
-    const options = { body: { query }, accept: 'application/octet-stream, */*', attemptsMax }
-    const answer = await client.cspm.stream('POST', DOWNLOAD_PATH, options)
-    await closeUnread(answer.body)
+  probe: async (client, ask) => {
+    let types: readonly AssetType[] = ASSET_TYPES
+    await ask(null, async () => {
+      types = await typesToRead(client)
+      const [first] = types
+      if (first !== undefined) await tryDownload(client, wholeOf(first))
+    })
+    // These two are asked where a download is cut or empty.
+    const found = await ask('search', () => someWeakness(client, types))
+    if (found === undefined || found === null) return
+    const { type, cveId } = found
+    await ask('assets of a CVE', () => tryWeakAssets(client, wholeOf(type), cveId, type))
   },
 }
 
-type Part = {
-  readonly type: AssetType
-  readonly severity: (typeof SEVERITIES)[number] | null
-  readonly cves: readonly Cve[] | null
+/** Everything of a type. */
+const wholeOf = (type: AssetType): string => queryOf({ type, severity: null, cves: null })
+
+/** A CVE of the first of these types that has one; null where none has. */
+async function someWeakness(
+  client: PrismaCloudClient,
+  types: readonly AssetType[],
+): Promise<{ readonly type: AssetType; readonly cveId: string } | null> {
+  for (const type of types) {
+    const cveId = await someCve(client, wholeOf(type))
+    if (cveId !== null) return { type, cveId }
+  }
+  return null
 }
 
-/** @see https://docs.prismacloud.io (vulnerability query attributes; read 2026-11) */
-function queryOf({ type, severity, cves }: Part): string {
-  const list = (words: readonly string[]) => words.map((word) => `'${word}'`).join(', ')
-  return [
-    `vulnerability where asset.type IN (${list([type.name])})`,
-    ...(severity === null ? [] : [`severity IN (${list([severity])})`]),
-    ...(cves === null ? [] : [`cve.id IN (${list(cves.map((cve) => cve.id))})`]),
-  ].join(' AND ')
+/** One CVE that does not exist: permissions show, and nothing has to be put together. */
+async function tryDownload(client: PrismaCloudClient, some: string): Promise<void> {
+  const answer = await client.cspm.stream('POST', DOWNLOAD_PATH, {
+    body: { query: `${some} AND cve.id IN ('CVE-0000-0000')` },
+    accept: 'application/octet-stream, */*',
+    attemptsMax: PROBE_ATTEMPTS_MAX,
+  })
+  await closeUnread(answer.body)
+}
+
+/** What a cut download gave and its parts did not yet. */
+type Pending = {
+  /** Ids of rows. */
+  readonly ids: Set<string>
+  /** Texts of rows that are no units: they may lack what the parts are asked for by. */
+  readonly rejected: Set<string>
 }
 
 class DownloadRun {
@@ -81,14 +102,11 @@ class DownloadRun {
   readonly #context: PullContext
   readonly #builder = new ChunkBuilder()
   readonly #problems: string[] = []
-  /**
-   * Ids of the rows of downloads that were cut and are read again in parts: what no part gives is
-   * still here at the end. The innermost is the last.
-   */
-  readonly #pending: Set<string>[] = []
+  /** Of downloads that were cut and are read again in parts; the innermost is the last. */
+  readonly #pending: Pending[] = []
   /** One row of each part that was given: parts share none. */
   readonly #samples = new Set<string>()
-  readonly #empty: AssetType[] = []
+  readonly #empty: Part[] = []
   #parts = 0
   #given = 0
   #slipped = 0
@@ -100,7 +118,7 @@ class DownloadRun {
 
   async *chunks(): AsyncGenerator<Chunk<null>, PullEnd> {
     const refusals: PipelineError[] = []
-    const types = await this.#types()
+    const types = await typesToRead(this.#client)
     for (const type of types) {
       try {
         yield* this.#part({ type, severity: null, cves: null })
@@ -117,64 +135,58 @@ class DownloadRun {
     return this.#end()
   }
 
-  /** Without those that Compute tells in this connection, where that is not wanted twice. */
-  async #types(): Promise<readonly AssetType[]> {
-    if (this.#client.config.overlap === 'keep' || !(await this.#hasCompute())) return ASSET_TYPES
-    return ASSET_TYPES.filter(({ name }) => {
-      const stream = TOLD_BY_COMPUTE[name]
-      const isRead = PRISMA_CLOUD_STREAMS.some((known) => known === stream)
-      return stream === undefined || !isRead || !isEnabled(this.#client, stream)
-    })
-  }
-
-  /** @throws PipelineError when it cannot be found out: then nobody knows what to leave out */
-  async #hasCompute(): Promise<boolean> {
-    try {
-      await this.#client.compute()
-      return true
-    } catch (error) {
-      if (error instanceof PipelineError && error.failure === 'NOT_LICENSED') return false
-      throw error
-    }
-  }
-
   async *#part(part: Part): AsyncGenerator<Chunk<null>, void> {
     this.#parts += 1
     if (this.#parts > PARTS_MAX) throw tooManyParts()
     const download = await downloadRows(this.#client, queryOf(part), this.#context)
-    if (download.count === 0 && part.severity === null) this.#empty.push(part.type)
+    if (download.count === 0 && part.severity === null) this.#empty.push(part)
     if (download.count < this.#client.config.downloadRowsMax)
       return yield* this.#whole(part, download)
     // Cut, though nobody says so: as many rows came as there can be.
     if (part.cves?.length === 1) return yield* this.#assetsOf(part, download)
     let parts: readonly Part[]
     try {
-      parts = await this.#split(part)
+      parts = await this.#split(part, download)
     } catch (error) {
-      return yield* this.#giveUp(part, download, error)
+      if (part.cves !== null || part.severity !== null) {
+        return yield* this.#giveUp(part, download, error)
+      }
+      // More than was cut, yet no proof of all: other words than these cannot be asked for.
+      this.#short(part, download, error)
+      parts = SEVERITIES.map((word) => ({ ...part, severity: word }))
     }
-    this.#pending.push(new Set(download.units.keys()))
+    const rejected = new Set(download.rejected.map(({ body }) => body.toString()))
+    this.#pending.push({ ids: new Set(download.units.keys()), rejected })
     for (const smaller of parts) yield* this.#part(smaller)
     yield* this.#giveSlipped(download)
   }
 
-  /** The same rows in several smaller parts. @throws PipelineError when there is no way to know */
-  async #split(part: Part): Promise<readonly Part[]> {
-    const { severity, cves } = part
-    if (severity === null) return SEVERITIES.map((word) => ({ ...part, severity: word }))
+  /**
+   * The same rows in several smaller parts: by CVE, as every row has one, and any severity or none.
+   * @throws PipelineError when there is no way to know
+   */
+  async #split(part: Part, download: Download): Promise<readonly Part[]> {
+    const { cves } = part
     if (cves !== null) {
       const half = Math.ceil(cves.length / 2)
       return [cves.slice(0, half), cves.slice(half)].map((some) => ({ ...part, cves: some }))
     }
-    const all = await listCves(this.#client, queryOf(part), this.#context)
+    const listed = await listCves(this.#client, queryOf(part), this.#context)
     const rowsMax = this.#client.config.downloadRowsMax * FILL_SHARE
-    return groupsOf(all, rowsMax).map((some) => ({ ...part, cves: some }))
+    return groupsOf([...listed, ...unlisted(listed, download)], rowsMax).map((some) => ({
+      ...part,
+      cves: some,
+    }))
   }
 
   /** One CVE on too many assets: their list tells neither package nor fix, but has all of them. */
   async *#assetsOf(part: Part, download: Download): AsyncGenerator<Chunk<null>, void> {
     const [cve] = part.cves ?? []
     if (cve === undefined) return
+    if (cve.bytes === null) {
+      const text = `the search does not list ${cve.id}, which a download has`
+      return yield* this.#giveUp(part, download, new PipelineError('MISSING_DATA', 'FETCH', text))
+    }
     let assets
     try {
       const query = queryOf(part)
@@ -195,13 +207,19 @@ class DownloadRun {
       const facts = { body, sizeBytes: body.length, contentType: 'application/json', columns: null }
       yield* this.#add({ unit, assetNativeId: id, ...facts }, ASSETS_PATH, download.fetchedAtMs)
     }
-    for (const ids of this.#pending) {
+    for (const { ids } of this.#pending) {
       for (const id of ids) {
         const [asset = '', cveId] = id.split('|')
         if (cveId === cve.id && known.has(asset)) ids.delete(id)
       }
     }
     yield* this.#flush(ASSETS_PATH, download.fetchedAtMs)
+    const others = [...download.units].filter(([, unit]) => !known.has(unit.assetNativeId))
+    yield* this.#give({ ...download, units: new Map(others) })
+    for (const [, unit] of others) known.add(unit.assetNativeId)
+    if (known.size >= cve.assets) return
+    const text = `${nameOf(part)}: ${known.size} of ${cve.assets} assets were listed`
+    this.#problem(text, new PipelineError('MISSING_DATA', 'FETCH', text))
   }
 
   /** A part that was not cut. */
@@ -216,15 +234,14 @@ class DownloadRun {
   }
 
   /**
-   * A type without rows beside types with rows: is it so? Where the search may not be asked there
-   * is nothing to doubt it by.
+   * A type or some CVEs without rows beside others with rows: is it so? Where the search may not be
+   * asked there is nothing to doubt it by.
    */
   async #checkEmpty(): Promise<void> {
     if (this.#given === 0) return
-    for (const type of this.#empty) {
-      const query = queryOf({ type, severity: null, cves: null })
-      if (!(await hasCves(this.#client, query, this.#context))) continue
-      const text = `${type.name}: the download is empty, and the search is not`
+    for (const part of this.#empty) {
+      if (!(await hasCves(this.#client, queryOf(part), this.#context))) continue
+      const text = `${nameOf(part)}: the download is empty, and the search is not`
       this.#problem(text, new PipelineError('MISSING_DATA', 'FETCH', text))
     }
   }
@@ -232,24 +249,26 @@ class DownloadRun {
   async *#give(download: Download): AsyncGenerator<Chunk<null>, void> {
     for (const unit of download.units.values()) {
       yield* this.#add(unit, DOWNLOAD_PATH, download.fetchedAtMs)
-      for (const ids of this.#pending) ids.delete(unit.unit)
+      for (const { ids } of this.#pending) ids.delete(unit.unit)
     }
     for (const item of download.rejected) {
       if (!this.#builder.hasRoomFor(item.body.length)) {
         yield* this.#flush(DOWNLOAD_PATH, download.fetchedAtMs)
       }
       this.#builder.reject(item)
+      for (const { rejected } of this.#pending) rejected.delete(item.body.toString())
     }
     yield* this.#flush(DOWNLOAD_PATH, download.fetchedAtMs)
   }
 
   /** What the parts should have given and did not; a few rows are fixed meanwhile. */
   async *#giveSlipped(download: Download): AsyncGenerator<Chunk<null>, void> {
-    const left = this.#pending.pop() ?? new Set()
-    if (left.size === 0) return
-    this.#slipped += left.size
-    const units = new Map([...download.units].filter(([id]) => left.has(id)))
-    yield* this.#give({ ...download, units, rejected: [] })
+    const left = this.#pending.pop()
+    if (left === undefined) return
+    this.#slipped += left.ids.size
+    const units = new Map([...download.units].filter(([id]) => left.ids.has(id)))
+    const rejected = download.rejected.filter(({ body }) => left.rejected.has(body.toString()))
+    yield* this.#give({ ...download, units, rejected })
   }
 
   /** The rows that came are true, but not all: the run is told to be short. */
@@ -258,12 +277,20 @@ class DownloadRun {
     download: Download,
     error: unknown,
   ): AsyncGenerator<Chunk<null>, void> {
+    this.#short(part, download, error)
+    yield* this.#give(download)
+  }
+
+  /** @throws what says nothing of this part alone */
+  #short(part: Part, download: Download, error: unknown): void {
     const stopped = this.#context.signal.aborted
     const isOurs = !(error instanceof PipelineError) || error.failure === 'AUTHORIZATION_FAILURE'
     if (isOurs || stopped) throw error
-    const text = `${nameOf(part)}: cut at ${download.count} rows, and cannot be read in parts`
-    this.#problem(text, error)
-    yield* this.#give(download)
+    const why = part.cves === null && part.severity === null ? 'by CVE' : 'in parts'
+    this.#problem(
+      `${nameOf(part)}: cut at ${download.count} rows, and cannot be read ${why}`,
+      error,
+    )
   }
 
   async *#add(unit: Unit, endpoint: string, fetchedAtMs: number): AsyncGenerator<Chunk<null>> {
@@ -284,13 +311,11 @@ class DownloadRun {
 
   #end(): PullEnd {
     const declared = null
-    if (this.#problems.length > 0) {
-      return { verdict: 'PARTIAL', declared, reason: this.#problems.join('; ') }
-    }
-    if (this.#slipped === 0) return { verdict: 'COMPLETE', declared, reason: null }
-    const reason = `${this.#slipped} of ${this.#given} rows came with a cut download only`
-    const isSmall = this.#slipped < DRIFT_SHARE_MAX * this.#given
-    return { verdict: isSmall ? 'DRIFTED' : 'PARTIAL', declared, reason }
+    const slipped = `${this.#slipped} of ${this.#given} rows came with a cut download only`
+    const reasons = [...this.#problems, ...(this.#slipped === 0 ? [] : [slipped])]
+    if (reasons.length === 0) return { verdict: 'COMPLETE', declared, reason: null }
+    const isSmall = this.#problems.length === 0 && this.#slipped < DRIFT_SHARE_MAX * this.#given
+    return { verdict: isSmall ? 'DRIFTED' : 'PARTIAL', declared, reason: reasons.join('; ') }
   }
 }
 
@@ -298,28 +323,6 @@ const SOURCES = JSON.stringify({
   vulnerability: 'vulnerabilities/search',
   asset: 'vulnerabilities/search/asset',
 })
-
-/** A part by its type, severity and first CVE. */
-const nameOf = ({ type, severity, cves }: Part): string =>
-  [type.name, severity, cves?.[0]?.id].filter((word) => typeof word === 'string').join(', ')
-
-/** Groups whose assets together are few enough, as far as the search knows. */
-function groupsOf(cves: readonly Cve[], assetsMax: number): Cve[][] {
-  const groups: Cve[][] = []
-  let assets = 0
-  for (const cve of cves) {
-    const last = groups.at(-1)
-    const fits = last !== undefined && last.length < CVES_PER_QUERY_MAX
-    if (fits && assets + cve.assets <= assetsMax) {
-      last.push(cve)
-      assets += cve.assets
-    } else {
-      groups.push([cve])
-      assets = cve.assets
-    }
-  }
-  return groups
-}
 
 const tooManyParts = (): PipelineError =>
   new PipelineError('INTERNAL', 'FETCH', `more than ${PARTS_MAX} downloads in one run`)

@@ -107,7 +107,9 @@ function page(
   { id, from, limit, token }: Place,
 ): Answer {
   const size = Math.min(limit, options.pageRowsMax)
-  const shown = pageRows(rows.slice(from, from + size), call.fault)
+  // What was found is kept, so that later pages can be empty beside a count that is not.
+  const isEmpty = call.fault?.kind === 'empty'
+  const shown = isEmpty ? [] : pageRows(rows.slice(from, from + size), call.fault)
   const offset = from + size
   const next = id === null || offset >= rows.length ? null : tokenFor({ limit, id, offset })
   const reply = {

@@ -5,6 +5,8 @@ export type CspmBehaviour = {
   readonly lastToken: 'absent' | 'empty' | 'null' | 'repeated' | 'one-more'
   /** The form of the inventory's nextPageToken. */
   readonly scanToken: 'text' | 'object'
+  /** Bytes in a page token, at least: it is the tenant's own text, and may outgrow any URL. */
+  readonly tokenBytesMin: number
   /** Names that this tenant does not know: the search answers 400. */
   readonly unknownApis: readonly string[]
   /** Rows of a page, whatever is asked for. */
@@ -25,6 +27,7 @@ export type CspmBehaviour = {
 export const CSPM_BEHAVIOUR: CspmBehaviour = {
   lastToken: 'absent',
   scanToken: 'text',
+  tokenBytesMin: 0,
   unknownApis: [],
   configRowsMax: 100,
   scanRowsMax: 10_000,

@@ -59,10 +59,12 @@ function queryOf({ query }: Call): Value {
   }
 }
 
-const tokenAt = (offset: number, limit: number, { scanToken }: CspmBehaviour): unknown =>
-  scanToken === 'object'
+function tokenAt(offset: number, limit: number, behaviour: CspmBehaviour): unknown {
+  const { scanToken, tokenBytesMin } = behaviour
+  return scanToken === 'object'
     ? { failedEventOffset: false, lastRowIdx: offset - 1, limit, offset }
-    : Buffer.from(JSON.stringify({ offset })).toString('base64url')
+    : Buffer.from(JSON.stringify({ offset }).padEnd(tokenBytesMin)).toString('base64url')
+}
 
 function offsetOf(pageToken: string | z.infer<typeof position> | null): number | null {
   if (pageToken === null) return 0

@@ -91,9 +91,10 @@ function nextToken(
   page: Page,
   end: number,
   count: number,
-  { lastToken }: CspmBehaviour,
+  { lastToken, tokenBytesMin }: CspmBehaviour,
 ): { nextPageToken?: string | null } {
-  const next = { nextPageToken: encode([page.apiName, end]) }
+  const tokenAt = (offset: number) => encode([page.apiName, offset], tokenBytesMin)
+  const next = { nextPageToken: tokenAt(end) }
   if (end < count) return next
   switch (lastToken) {
     case 'absent':
@@ -103,14 +104,14 @@ function nextToken(
     case 'null':
       return { nextPageToken: null }
     case 'repeated':
-      return { nextPageToken: encode([page.apiName, page.offset]) }
+      return { nextPageToken: tokenAt(page.offset) }
     case 'one-more':
       return page.offset < count ? next : {}
   }
 }
 
-const encode = (value: z.infer<typeof token>): string =>
-  Buffer.from(JSON.stringify(value)).toString('base64url')
+const encode = (value: z.infer<typeof token>, bytesMin: number): string =>
+  Buffer.from(JSON.stringify(value).padEnd(bytesMin)).toString('base64url')
 
 function tokenOf(text: string): z.infer<typeof token> | null {
   return token.safeParse(parsed(Buffer.from(text, 'base64url'))).data ?? null

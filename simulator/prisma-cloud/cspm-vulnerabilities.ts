@@ -1,7 +1,7 @@
 // CSPM's vulnerabilities: the download as zipped CSV, and the searches behind the console's views.
 import { gzipSync } from 'node:zlib'
 import { z } from 'zod'
-import { type WeakRow, type WeakType, weakRows } from '../cloud-resources.ts'
+import { type WeakRow, type WeakType, cspmSeverity, weakRows } from '../cloud-resources.ts'
 import { type Answer, json, text } from '../delivery.ts'
 import type { Estate } from '../estate.ts'
 import { ROWS_HERE, type Value, jsonAround, pageRows, rowOf, shownRows } from '../rows.ts'
@@ -20,7 +20,6 @@ const TYPES: ReadonlyMap<string, WeakType> = new Map<string, WeakType>([
   ['serverless function', 'serverlessFunction'],
   ['vm image', 'vmImage'],
 ])
-const WORDS: Readonly<Record<number, string>> = { 2: 'low', 3: 'medium', 4: 'high', 5: 'critical' }
 const LIFECYCLES: Readonly<Record<WeakType, string>> = {
   package: 'code',
   iac: 'code',
@@ -73,7 +72,7 @@ function fits(row: Value, filter: Filter): boolean {
   )
 }
 
-const wordOf = ({ weakness }: WeakRow): string => WORDS[weakness.severityId] ?? 'low'
+const wordOf = ({ weakness }: WeakRow): string => cspmSeverity(weakness).word
 const refused = (status: number, message: string): Answer =>
   json(status, { code: 'BadArgument', message, target: 'query' })
 
@@ -235,7 +234,7 @@ function csvValue(estate: Estate, row: WeakRow): Value {
   }
 }
 
-/** The names alone are there also without rows. */
+/** These are there also without rows. */
 const COLUMNS =
   `3RD_PARTY_EXPLOIT_SOURCE ASSET_ID ASSET_TYPE ATTACK_COMPLEXITY ATTACK_VECTOR AT_RISK
   CISA_KEV CLOUD_ACCOUNT_ID CVE_ID CVE_LINK CVSS_BASE_SCORE DISCOVERED_DATE DISTRIBUTION DOS
@@ -244,14 +243,16 @@ const COLUMNS =
   SERVICE_PROVIDER SEVERITY USER_INTERACTION`.split(/\s+/)
 
 const fieldOf = (row: Value, name: string): string => {
-  const value = row[name]
-  return typeof value === 'string' ? value : ''
+  const value = row[name] ?? ''
+  return typeof value === 'string' ? value : JSON.stringify(value)
 }
 
 const quoted = (field: string): string =>
   /[",\n\r]/.test(field) ? `"${field.replaceAll('"', '""')}"` : field
 
-const csvOf = (rows: readonly Value[]): string =>
-  [COLUMNS, ...rows.map((row) => COLUMNS.map((name) => fieldOf(row, name)))]
+function csvOf(rows: readonly Value[]): string {
+  const columns = [...new Set([...COLUMNS, ...rows.flatMap(Object.keys)])]
+  return [columns, ...rows.map((row) => columns.map((name) => fieldOf(row, name)))]
     .map((fields) => `${fields.map(quoted).join(',')}\n`)
     .join('')
+}

@@ -1,19 +1,20 @@
 // The transactional core on three brokers while leaders and coordinators move and brokers die.
+import { setTimeout as pause } from 'node:timers/promises'
 import { createKafka } from '../../runtime/kafka/client.ts'
 import { openCluster } from '../../runtime/kafka/cluster.ts'
-import type { Random } from '../../simulator/random.ts'
 import { testLog } from '../support/kafka-scene.ts'
 import { COMPACT_HARD } from './compaction.ts'
 import { carryOut, takeOver, type Attack } from './kafka-attacks.ts'
 import type { Form, Scenario, ScenarioReport } from './scenario.ts'
 import { REPLICAS, startThreeBrokers, type BrokerId, type ThreeBrokers } from './three-brokers.ts'
 
+const PAUSE_MAX_MS = 300
 const CAUGHT_UP_TIMEOUT_MS = 150_000
 const IDS: readonly BrokerId[] = [1, 2, 3]
 /** Where transactions and groups have their coordinators: these move too. */
 const INNER_TOPICS = ['__transaction_state', '__consumer_offsets']
 
-/** Moves leaders without a pause until told to end; what a broker that is down refuses is no harm. */
+/** Moves leaders until told to end; what a broker that is down refuses is no harm. */
 function keepMoving(
   attack: Attack,
   three: ThreeBrokers,
@@ -31,6 +32,8 @@ function keepMoving(
       } catch {
         did('leader move refused')
       }
+      // Replicas follow their new leaders in between: without that nothing is acknowledged.
+      await pause(random.below(PAUSE_MAX_MS))
     }
   }
   const done = moving()
@@ -53,8 +56,7 @@ async function loseBroker(
   await three.start(id)
 }
 
-const losses = (random: Random, form: Form): ('stop' | 'kill')[] =>
-  form === 'SHORT' ? ['kill'] : ['kill', 'stop', random.chance(0.5) ? 'kill' : 'stop']
+const losses = (form: Form): ('stop' | 'kill')[] => (form === 'SHORT' ? ['kill'] : ['kill', 'stop'])
 
 async function partitionsOf(attack: Attack, three: ThreeBrokers): Promise<Map<string, number>> {
   const { input, state, out, scene } = attack.counted
@@ -81,7 +83,7 @@ async function moved(attack: Attack, three: ThreeBrokers): Promise<readonly stri
   await counted.caughtUp()
   const moving = keepMoving(attack, three, await partitionsOf(attack, three))
   try {
-    const left = losses(random, form)
+    const left = losses(form)
     while (more) {
       const how = left.shift()
       const lost = how === undefined ? Promise.resolve() : loseBroker(attack, three, how)

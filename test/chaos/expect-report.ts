@@ -3,7 +3,7 @@ import { expect, inject } from 'vitest'
 import type { Scenario, ScenarioReport } from './scenario.ts'
 
 /** At most this long, however slow the machine. */
-export const SEED_TIMEOUT_MS = 240_000
+export const SEED_TIMEOUT_MS = 400_000
 
 /** Runs one seed in its short form. */
 export async function expectKept(scenario: Scenario, seed: number): Promise<ScenarioReport> {

@@ -87,11 +87,10 @@ const CUT_SHARES: Readonly<Record<number, number>> = {
 const BUSY_SHARE = 0.1
 const busy = (code: number): Fate => ({ answer: new WireWriter().int32(0).int16(code).bytes() })
 
+type Slow = { readonly key: number; readonly fate: () => Fate }
+
 /** Cuts at random; `slow` fates, which take half a minute each, once apiece and anywhere. */
-function attackingRule(
-  random: Random,
-  slow: { readonly key: number; readonly fate: Fate }[],
-): Rule {
+function attackingRule(random: Random, slow: Slow[]): Rule {
   return ({ apiKey }) => {
     const at = slow.findIndex(({ key }) => key === apiKey)
     if (at >= 0 && random.chance(0.2)) return slow.splice(at, 1)[0]?.fate() ?? 'pass'
@@ -103,19 +102,16 @@ function attackingRule(
   }
 }
 
-const slowFates = (form: Form): Slow[] => {
-  const once: Slow[] = [
-    { key: API.endTxn, fate: () => 'drop-answer' },
-    { key: API.produce, fate: () => ({ lateMs: LATE_MS }) },
-    { key: API.produce, fate: () => ({ hold: pause(HELD_MS, undefined, { ref: false }) }) },
-  ]
-  return form === 'SHORT' ? once : [...once, { key: API.produce, fate: () => 'drop-answer' }]
-}
+const slowFates = (): Slow[] => [
+  { key: API.endTxn, fate: () => 'drop-answer' },
+  { key: API.produce, fate: () => ({ lateMs: LATE_MS }) },
+  { key: API.produce, fate: () => ({ hold: pause(HELD_MS, undefined, { ref: false }) }) },
+]
 
 async function loseAnswers(attack: Attack, proxy: KafkaProxy): Promise<readonly string[]> {
-  const { counted, random, form, did } = attack
+  const { counted, random, did } = attack
   const { brokers } = proxy
-  proxy.setRule(attackingRule(random, slowFates(form)))
+  proxy.setRule(attackingRule(random, slowFates()))
   let one = counted.own(brokers)
   let two = counted.own(brokers)
   for (let more = true; more;) {
@@ -139,7 +135,7 @@ export const lostAnswers: Scenario = {
       brokers,
       inputPartitions: INPUT_PARTITIONS,
       units: 60,
-      runs: form === 'SHORT' ? 4 : 10,
+      runs: form === 'SHORT' ? 4 : 6,
       // Half of all seeds: what was aborted or overwritten is gone when the next owner restores.
       ...(seed % 2 === 1 ? { stateConfig: COMPACT_HARD } : {}),
       timeoutMs: CAUGHT_UP_TIMEOUT_MS,

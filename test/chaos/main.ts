@@ -17,7 +17,7 @@ const USAGE = `usage: npm run chaos -- [--seeds N] [--scenario NAME] [--seed K] 
   --seed K         this seed alone, to run a failed one again; writes no report
   --no-report      leaves docs/reliability.md as it is
 scenarios:
-${SCENARIOS.map(({ name, says }) => `  ${name.padEnd(14)} ${says}`).join('\n')}
+${SCENARIOS.map(({ name, says }) => `  ${name.padEnd(18)} ${says}`).join('\n')}
 `
 
 async function main(args: readonly string[]): Promise<number> {
@@ -69,11 +69,30 @@ async function runSeeds(
 ): Promise<ScenarioReport[]> {
   const reports: ScenarioReport[] = []
   for (const seed of seeds) {
-    const report = await scenario.run(seed, stack, 'LONG')
+    const report = await runSeed(scenario, seed, stack)
     reports.push(report)
     console.log(JSON.stringify(report))
   }
   return reports
+}
+
+/** A seed that breaks off has broken a promise, and the others are still to be seen. */
+async function runSeed(
+  scenario: Scenario,
+  seed: number,
+  stack: StackAddresses,
+): Promise<ScenarioReport> {
+  const startedMs = performance.now()
+  try {
+    return await scenario.run(seed, stack, 'LONG')
+  } catch (error) {
+    console.error(error)
+    const said = error instanceof Error ? error.message : String(error)
+    const seconds = Math.round((performance.now() - startedMs) / 100) / 10
+    const counts = { attacks: {}, eventsWanted: 0, eventsGot: 0 }
+    const problems = [`it did not come to its end: ${said}`]
+    return { scenario: scenario.name, seed, seconds, ...counts, problems }
+  }
 }
 
 process.exitCode = await main(process.argv.slice(2))

@@ -179,7 +179,7 @@ describe('an owner that wakes up after its work has gone to another (C4)', () =>
     expect(await keysOf(world, topic)).toEqual(['a', 'a'])
   })
 
-  it('is refused where the partition has the id, and it is fenced before offsets are read', async () => {
+  it('is refused where the partition has the id, fenced before offsets are read', async () => {
     const world = await openWorld()
     const topic = await world.topic('fenced', 1)
     const groupId = `${world.settings.prefix}group`

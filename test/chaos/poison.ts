@@ -37,6 +37,7 @@ const UNITS = { SHORT: 2_000, LONG: 10_000 } as const
 const POISONED_EVERY = 100
 /** Truly gone in the second run: with poison about, these and only these are closed. */
 const GONE = 12
+const DRAIN_TIMEOUT_MS = { SHORT: 150_000, LONG: 600_000 } as const
 const CHUNK_RECORDS = 1_000
 const TRANSACTION_TIMEOUT_MS = 30_000
 const HOUR_MS = 3_600_000
@@ -165,7 +166,7 @@ async function battle(arena: Arena, form: Form, problems: Problems) {
     await publish(session, [...second, ...endsOf(topic, RUN_2, secondMs + 60_000, second.length)])
     fleet.start('transformers')
     fleet.start('sinks')
-    await drained(arena)
+    await drained(arena, DRAIN_TIMEOUT_MS[form])
     const lines = await readTopics(stack, prefix, ['findings', 'dlq'])
     const findings = lines.findings as EventLine[]
     const letters = lines.dlq.length
@@ -191,7 +192,7 @@ async function battle(arena: Arena, form: Form, problems: Problems) {
       session,
       poisoned.flatMap((one) => sound.get(one) ?? []),
     )
-    await drained(arena)
+    await drained(arena, DRAIN_TIMEOUT_MS[form])
     const after = await readTopics(stack, prefix, ['findings', 'dlq'])
     const brought = countsOf(after.findings as EventLine[], NEW_CVE).told
     expect(brought - countsOf(findings, NEW_CVE).told, poisoned.length, 'brought by the replay')
@@ -225,7 +226,6 @@ async function run(seed: number, stack: StackAddresses, form: Form): Promise<Sce
       seed,
       seconds: Math.round((performance.now() - startedMs) / 100) / 10,
       attacks,
-      takeOvers: 0,
       eventsWanted: wanted.assets.length + wanted.findings.length,
       eventsGot: assets.length + findings.length,
       problems: problems.list(),

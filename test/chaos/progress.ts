@@ -1,6 +1,6 @@
 // How far a seed has come: runs by their checkpoints, groups by their lag, moments of quiet.
 import { setTimeout as pause } from 'node:timers/promises'
-import { RAW_TOPIC, type TopicName, VENDORS, topicName } from '../../contracts/topics.ts'
+import { rawTopic, type TopicName, VENDORS, topicName } from '../../contracts/topics.ts'
 import { AVRO_TOPICS } from '../../runtime/codecs.ts'
 import type { RunCheckpoint } from '../../runtime/checkpoint.ts'
 import { sinkGroup } from '../../runtime/run-sink.ts'
@@ -11,12 +11,10 @@ import { type Arena, streamKeysOf } from './arena.ts'
 import type { Instance, Stage } from './fleet.ts'
 
 /** Bounds of waiting: a busy machine is slow, not stuck. */
-const RUNS_TIMEOUT_MS = 90_000
-const LAG_TIMEOUT_MS = 60_000
+const RUNS_TIMEOUT_MS = 150_000
+const LAG_TIMEOUT_MS = 120_000
 const LAG_POLL_MS = 300
 const QUIET_POLL_MS = 40
-/** Runs of every stream, after the attack, that must be COMPLETE: what is in doubt needs two. */
-const RUNS_WANTED = 2
 
 /** The checkpoints that the log still has, by `<connection>|<stream>`, oldest first. */
 export async function checkpointsOf(arena: Arena): Promise<Map<string, RunCheckpoint[]>> {
@@ -76,10 +74,10 @@ export async function underWay(arena: Arena, timeoutMs: number): Promise<boolean
 }
 
 /**
- * Waits until every stream has two COMPLETE runs that began after `sinceMs`.
+ * Waits until every stream has `wanted` COMPLETE runs that began after `sinceMs`.
  * @throws Error naming those that have not, with their last verdicts
  */
-export async function runsComplete(arena: Arena, sinceMs: number): Promise<void> {
+export async function runsComplete(arena: Arena, sinceMs: number, wanted: number): Promise<void> {
   const keys = streamKeysOf(arena.streams)
   let lacking: string[] = keys
   const last = new Map<string, string>()
@@ -93,7 +91,7 @@ export async function runsComplete(arena: Arena, sinceMs: number): Promise<void>
           if (startedAtMs > sinceMs && verdict === 'COMPLETE') ended.get(key)?.add(runId)
         }
       }
-      lacking = keys.filter((key) => (ended.get(key)?.size ?? 0) < RUNS_WANTED)
+      lacking = keys.filter((key) => (ended.get(key)?.size ?? 0) < wanted)
       return lacking.length === 0
     },
     { timeoutMs: RUNS_TIMEOUT_MS, what: 'complete runs of every stream' },
@@ -113,17 +111,17 @@ export function groupsOf(prefix: string, stage: Stage): string[] {
 }
 
 /** Waits until everything that is in Kafka has been through transformers, ledger and sink. */
-export async function drained(arena: Arena): Promise<void> {
+export async function drained(arena: Arena, timeoutMs: number = LAG_TIMEOUT_MS): Promise<void> {
   const { admin, prefix } = arena
   let open: string[] = []
-  const deadlineMs = Date.now() + LAG_TIMEOUT_MS
+  const deadlineMs = Date.now() + timeoutMs
   // Twice in a row: what one stage has done is work for the next.
   for (let quiet = 0; quiet < 2;) {
     open = []
     for (const vendor of VENDORS) {
       open.push(
         ...(await lagging(admin, transformerGroup(prefix, vendor), [
-          topicName(prefix, RAW_TOPIC[vendor]),
+          prefix + rawTopic(vendor).name,
         ])),
       )
     }

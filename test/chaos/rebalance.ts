@@ -35,10 +35,11 @@ async function attack(arena: Arena, attackMs: number): Promise<Attacks> {
   return counts
 }
 
-/** Runs that every partition has answered before `untilMs`. */
-function answeredBefore(checked: Checked, untilMs: number): number {
+/** Runs that every partition has answered in this time. */
+function answeredWithin(checked: Checked, fromMs: number, untilMs: number): number {
   const tallies = checked.runs.filter(
-    ({ value, timestamp }) => (value as Run | null)?.phase === 'TALLY' && timestamp <= untilMs,
+    ({ value, timestamp }) =>
+      (value as Run | null)?.phase === 'TALLY' && timestamp >= fromMs && timestamp <= untilMs,
   )
   const byRun = Map.groupBy(tallies, ({ key, value }) => `${key}|${(value as Run).run_id}`)
   return [...byRun.values()].filter((of) => of.length === RAW_PARTITIONS).length
@@ -48,18 +49,22 @@ export const rebalance: Scenario = {
   name: 'rebalance',
   says: 'one to three instances of transformers and sinks, joining and leaving every two seconds',
   run: (seed, stack, form) => {
-    let untilMs = 0
+    let [fromMs, untilMs] = [0, 0]
     return fight(
       {
         name: 'rebalance',
         instances: { producers: 1, transformers: 2, sinks: 2 },
+        afterPeace: true,
         async attack(arena) {
+          fromMs = Date.now()
           const counts = await attack(arena, ATTACK_MS[form])
           untilMs = Date.now()
           return counts
         },
         judge: async (_, checked) =>
-          answeredBefore(checked, untilMs) > 0 ? [] : ['no run was answered during the attack'],
+          answeredWithin(checked, fromMs, untilMs) > 0
+            ? []
+            : ['no run was answered during the attack'],
       },
       seed,
       stack,

@@ -10,8 +10,11 @@ export type ScenarioReport = {
   readonly seconds: number
   /** What was done, e.g. `{ kills: 7, stops: 2 }`: counted, not planned. */
   readonly attacks: Readonly<Record<string, number>>
-  /** Times that another process went on with the work of one that was killed or stalled. */
-  readonly takeOvers: number
+  /**
+   * Times that another process went on with the work of one that was killed or stalled; absent
+   * where that was not counted.
+   */
+  readonly takeOvers?: number
   /** Events that one undisturbed lifecycle makes of the same raw records. */
   readonly eventsWanted: number
   readonly eventsGot: number

@@ -67,6 +67,7 @@ export const stall: Scenario = {
       {
         name: 'stall',
         instances: { producers: 1, transformers: 2, sinks: 1 },
+        afterPeace: true,
         attack: (arena) => attack(arena, ATTACK_MS[form]),
       },
       seed,

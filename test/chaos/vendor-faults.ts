@@ -5,7 +5,7 @@ import type { Fault } from '../../simulator/faults.ts'
 import { SCENARIOS, faultsOf } from '../../simulator/scenarios.ts'
 import type { Arena, Streams } from './arena.ts'
 import { type Attacks, fight } from './battle.ts'
-import { checkpointsOf, runsComplete } from './progress.ts'
+import { checkpointsOf } from './progress.ts'
 import type { Form, Scenario } from './scenario.ts'
 
 /** Of scenarios in one seed; the long form takes all of them. */
@@ -59,7 +59,6 @@ function chosen(arena: Arena, form: Form): [string, readonly Fault[]][] {
 }
 
 async function attack(arena: Arena, form: Form): Promise<Attacks> {
-  await runsComplete(arena, 0)
   const counts: Attacks = {}
   for (const [name, faults] of chosen(arena, form)) {
     const sinceMs = Date.now()
@@ -94,6 +93,7 @@ export const vendorFaults: Scenario = {
         name: 'vendor-faults',
         arena: { streams: STREAMS, fuse: FUSE_PERCENT, compaction: false },
         instances: { producers: 1, transformers: 1, sinks: 1 },
+        afterPeace: true,
         attack: (arena) => attack(arena, form),
         lastSteps: 0,
       },

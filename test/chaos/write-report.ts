@@ -43,7 +43,7 @@ function sectionOf(
     ['seeds', `${reports.length}, of which ${good.length} without one broken promise`],
     ['seeds by number', reports.map(({ seed }) => seed).join(' ')],
     ...attacksOf(reports),
-    ['take-overs', sum((r) => r.takeOvers)],
+    ...takeOversOf(reports),
     ['events wanted, got', `${sum((r) => r.eventsWanted)}, ${sum((r) => r.eventsGot)}`],
     ['seconds of all seeds', Math.round(sum((r) => r.seconds))],
     ['seconds of the longest', Math.max(0, ...reports.map(({ seconds }) => seconds))],
@@ -65,6 +65,13 @@ function sectionOf(
     ...rows.map(([what, value]) => `| ${what} | ${value} |`),
     ...(broken.length === 0 ? [] : ['', ...broken]),
   ].join('\n')
+}
+
+/** Only where every seed has counted them. */
+function takeOversOf(reports: readonly ScenarioReport[]): [string, number][] {
+  const counts = reports.flatMap(({ takeOvers }) => takeOvers ?? [])
+  if (counts.length < reports.length) return []
+  return [['take-overs', counts.reduce((sum, count) => sum + count, 0)]]
 }
 
 function attacksOf(reports: readonly ScenarioReport[]): [string, number][] {

@@ -1,24 +1,20 @@
-// What every source must do, against the simulated vendors over real HTTP: found by the lists.
+// The rules for sources, held by every one of them: found by the lists.
 import { describe, expect, it } from 'vitest'
-import { type Failure, PipelineError } from '../../contracts/errors.ts'
-import { CHUNK_BYTES_MAX, CHUNK_UNITS_MAX } from '../../contracts/ports.ts'
-import type { StatusAnswer } from '../../simulator/faults.ts'
+import type { Unit } from '../../contracts/ports.ts'
 import { factsOfStream } from '../../simulator/scenario-streams.ts'
-import type { Simulator } from '../../simulator/simulator.ts'
 import { STREAMS } from '../../simulator/truth.ts'
 import { recordingProxy } from '../support/recording-proxy.ts'
 import { runSimulator } from '../support/simulator.ts'
-import { SUBJECTS, type Subject, thrownBy } from '../support/sources.ts'
+import {
+  type SourceSubject,
+  type SubjectWorld,
+  describePages,
+  describeSource,
+} from '../support/source-rules.ts'
+import { type Settings, SUBJECTS, type Subject, thrownBy } from '../support/sources.ts'
+import { estateOf, rowCallsOf, streamNamed } from '../support/stream-estate.ts'
 
 const TIMEOUT_MS = 120_000
-/** After a stop a pull must end at once, not after a wait or a page. */
-const STOP_MS_MAX = 5_000
-const ID_CHARACTERS_MAX = 1_024
-
-/** More than one page of most listings. */
-const MACHINES = 260
-const world = (): Promise<Simulator> =>
-  runSimulator({ seed: 5, machines: MACHINES, pageLimits: { xqlInline: 20 } })
 
 /** Streams without a place to go on from, each with its reason. */
 const NO_CHECKPOINT: Readonly<Record<string, string>> = {
@@ -26,6 +22,11 @@ const NO_CHECKPOINT: Readonly<Record<string, string>> = {
   'cspm.vulnerabilities': 'nothing promises that two downloads have one order',
 }
 
+/** Streams without a second page, each with its reason: how they meet such answers is below. */
+const NO_PAGES: Readonly<Record<string, string>> = {
+  'cloud.findings': 'a query has one result, and the whole of it comes in one answer',
+  'xdr.findings': 'two queries, each with one result in one answer',
+}
 /** Units that join several records of the vendor: those records, each in its own bytes. */
 const JOINED: Readonly<Record<string, RegExp>> = {
   'xpanse.services': /^\{"service":(.*?),"details":(.*)\}$/s,
@@ -46,33 +47,46 @@ function recordsIn(stream: string, text: string): readonly string[] {
   return [first, ...(rows === null ? [second] : rows.map((row) => JSON.stringify(row)))]
 }
 
-const factsOf = (stream: string) => {
-  const name = STREAMS.find((known) => known === stream)
-  if (name === undefined) throw new Error(`the simulator has no ${stream}`)
-  return factsOfStream(name)
+/** Where a stream has several listings at one endpoint, the first alone: faults go by endpoint. */
+const ONE_LISTING: Readonly<Record<string, Settings>> = {
+  'cspm.config': { configApis: ['aws-ec2-describe-instances'] },
 }
 
-const pagesOf = (subject: Subject) => factsOf(subject.stream)
-
-/** Everything an error shows: message, details, causes, stack. */
-function shown(error: unknown, depth = 0): string {
-  if (!(error instanceof Error) || depth > 5) return String(error)
-  const details = error instanceof PipelineError ? JSON.stringify(error.details) : ''
-  return [error.message, details, error.stack, shown(error.cause, depth + 1)].join('\n')
+/** An estate with several pages of the stream. */
+async function worldOf(subject: Subject): Promise<SubjectWorld> {
+  const stream = streamNamed(subject.stream)
+  const simulator = await runSimulator(estateOf(stream))
+  return {
+    faults: simulator.faults,
+    open: (settings) => subject.open(simulator, undefined, settings),
+    recorded: async () => {
+      const prisma = await recordingProxy(simulator.prisma.url)
+      const cortex = await recordingProxy(simulator.cortex[0].url)
+      const through = { prisma: prisma.url, cortex: cortex.url }
+      const exchanges = () => [...prisma.exchanges, ...cortex.exchanges]
+      return {
+        opened: subject.open(simulator, through),
+        served: () => Buffer.concat(exchanges().map(({ answer }) => answer)),
+      }
+    },
+    rowCalls: () => rowCallsOf(simulator, stream),
+  }
 }
 
-const REFUSALS: readonly (readonly [StatusAnswer, Record<Subject['vendor'], Failure>])[] = [
-  ['unauthorized', both('AUTHORIZATION_FAILURE')],
-  ['forbidden', both('ACCESS_FORBIDDEN')],
-  // A path without its module answers 404 there; a wrong address answers otherwise.
-  ['not-found', { 'prisma-cloud': 'NOT_FOUND', cortex: 'NOT_LICENSED' }],
-  ['too-many-requests', both('TOO_MANY_REQUESTS')],
-  ['unavailable', both('TEMPORARY_FAILURE')],
-  ['bad-gateway', both('TEMPORARY_FAILURE')],
-]
-function both(failure: Failure): Record<Subject['vendor'], Failure> {
-  return { 'prisma-cloud': failure, cortex: failure }
-}
+const RULED = SUBJECTS.map((subject): SourceSubject => {
+  const { stream, vendor } = subject
+  return {
+    stream,
+    facts: factsOfStream(streamNamed(stream)),
+    world: () => worldOf(subject),
+    // A path without its module answers 404 there; a wrong address answers otherwise.
+    failures: vendor === 'cortex' ? { 'not-found': 'NOT_LICENSED' } : {},
+    hasCheckpoint: !(stream in NO_CHECKPOINT),
+    oneListing: ONE_LISTING[stream] ?? {},
+    recordsIn: (text) => recordsIn(stream, text),
+  }
+})
+const inOneAnswer = RULED.filter(({ stream }) => stream in NO_PAGES)
 
 describe('every source', () => {
   it('is of a stream that the simulator has, once', () => {
@@ -82,164 +96,45 @@ describe('every source', () => {
   })
 })
 
-describe.each(SUBJECTS.map((subject) => [subject.stream, subject] as const))('%s', (_, subject) => {
+for (const subject of RULED) describeSource(subject)
+for (const subject of RULED) if (!(subject.stream in NO_PAGES)) describePages(subject)
+
+describe.each(inOneAnswer)('$stream, which comes in one answer', ({ facts, world }) => {
+  const idsOf = (units: readonly Unit[]) => units.map(({ unit }) => unit).toSorted()
+
   it(
-    'gives units with ids of their own, within the bounds of a chunk',
+    'never takes an answer without rows for an empty listing, when rows were counted',
     async () => {
-      const opened = subject.open(await world())
-      const { units, chunks, end } = await opened.pull()
-      expect(end.verdict).toBe('COMPLETE')
-      expect(units.length).toBeGreaterThan(5)
-      expect(new Set(units.map(({ unit }) => unit)).size).toBe(units.length)
-      for (const { unit, assetNativeId, body, sizeBytes, contentType } of units) {
-        expect(unit.length).toBeGreaterThan(0)
-        expect(unit.length).toBeLessThanOrEqual(ID_CHARACTERS_MAX)
-        expect(assetNativeId.length).toBeGreaterThan(0)
-        expect(body?.length).toBe(sizeBytes)
-        expect(contentType.length).toBeGreaterThan(0)
-      }
-      let page = 0
-      for (const chunk of chunks) {
-        const bytes = chunk.units.reduce((sum, unit) => sum + (unit.body?.length ?? 0), 0)
-        expect(chunk.units.length).toBeLessThanOrEqual(CHUNK_UNITS_MAX)
-        expect(bytes).toBeLessThanOrEqual(CHUNK_BYTES_MAX)
-        expect(chunk.endpoint).toMatch(/^\/[^?]+$/)
-        expect(chunk.page).toBeGreaterThanOrEqual(page)
-        page = chunk.page
-      }
+      const { faults, open, rowCalls } = await world()
+      const whole = await open().pull()
+      const { vendor, rows } = facts
+      const last = { vendor, endpoint: rows, skip: rowCalls() - 1 }
+      faults.set({ ...last, kind: 'empty', times: 1 })
+      const again = await open().pull()
+      expect(faults.list()).toEqual([])
+      expect(idsOf(again.units)).toEqual(idsOf(whole.units))
+      expect(again.end).toEqual(whole.end)
+      faults.set({ ...last, kind: 'empty', times: 'forever' })
+      const error = await thrownBy(open().pull())
+      expect(error).toMatchObject({ failure: 'TEMPORARY_FAILURE' })
     },
     TIMEOUT_MS,
   )
 
   it(
-    'hands out the very bytes that were served',
+    'gives each row once when an answer was too short and was read again',
     async () => {
-      const simulator = await world()
-      const prisma = await recordingProxy(simulator.prisma.url)
-      const cortex = await recordingProxy(simulator.cortex[0].url)
-      const opened = subject.open(simulator, { prisma: prisma.url, cortex: cortex.url })
-      const { units } = await opened.pull()
-      const served = Buffer.concat(
-        [...prisma.exchanges, ...cortex.exchanges].map(({ answer }) => answer),
-      ).toString('latin1')
-      const strange = units.filter(({ body }) =>
-        recordsIn(subject.stream, body?.toString('latin1') ?? 'no body').some(
-          (piece) => !served.includes(piece),
-        ),
-      )
-      expect(strange.map(({ unit }) => unit)).toEqual([])
-    },
-    TIMEOUT_MS,
-  )
-
-  it(
-    'goes on after the last chunk that was published, whatever else the checkpoint says',
-    async () => {
-      const simulator = await world()
-      const opened = subject.open(simulator)
-      const { chunks, end } = await opened.pull()
-      const reason = NO_CHECKPOINT[subject.stream]
-      if (reason !== undefined) {
-        expect(chunks.filter(({ checkpoint }) => checkpoint !== null)).toEqual([])
-        return
-      }
-      const ids = chunks.map(({ units }) => units.map(({ unit }) => unit))
-      for (const [index, { checkpoint }] of chunks.entries()) {
-        expect(checkpoint).not.toBeNull()
-        const saved: unknown = JSON.parse(JSON.stringify({ ...(checkpoint as object), newer: [1] }))
-        const rest = await opened.pull({ from: saved })
-        expect(rest.units.map(({ unit }) => unit)).toEqual(ids.slice(index + 1).flat())
-        expect(rest.end.verdict).toBe(end.verdict)
-      }
-    },
-    TIMEOUT_MS,
-  )
-
-  it(
-    'takes an empty listing for an empty listing',
-    async () => {
-      const simulator = await world()
-      const { vendor, emptied } = pagesOf(subject)
-      simulator.faults.set({ vendor, endpoint: emptied, kind: 'empty', times: 'forever' })
-      const { units, end } = await subject.open(simulator).pull()
-      expect(units).toEqual([])
-      expect(end.verdict).toBe('COMPLETE')
-    },
-    TIMEOUT_MS,
-  )
-
-  it(
-    'never takes an empty page in the middle for the end of everything',
-    async () => {
-      const simulator = await world()
-      const whole = await subject.open(simulator).pull()
-      const { vendor, rows, later } = pagesOf(subject)
-      simulator.faults.set({
-        vendor,
-        endpoint: rows,
-        kind: 'empty',
-        skip: Math.max(1, later),
-        times: 1,
-      })
-      const { units, end } = await subject.open(simulator).pull()
-      if (units.length < whole.units.length) expect(end.verdict).toBe('PARTIAL')
-    },
-    TIMEOUT_MS,
-  )
-
-  it(
-    'ends a listing that gives the same page for ever',
-    async () => {
-      const simulator = await world()
-      const whole = await subject.open(simulator).pull()
-      const { vendor, rows, later } = pagesOf(subject)
-      simulator.faults.set({
-        vendor,
-        endpoint: rows,
-        kind: 'repeat-page',
-        skip: Math.max(1, later),
-        times: 'forever',
-      })
-      const { units, end } = await subject.open(simulator).pull()
-      expect(new Set(units.map(({ unit }) => unit)).size).toBe(units.length)
-      if (units.length < whole.units.length) expect(end.verdict).toBe('PARTIAL')
-    },
-    TIMEOUT_MS,
-  )
-
-  it.each(REFUSALS)(
-    'tells %s by its name, and no secret',
-    async (answer, failures) => {
-      const simulator = await world()
-      const { vendor, entry } = pagesOf(subject)
-      simulator.faults.set({ vendor, endpoint: entry, kind: 'status', answer, times: 'forever' })
-      const opened = subject.open(simulator)
-      const error = await thrownBy(opened.pull())
-      expect(error).toBeInstanceOf(PipelineError)
-      expect((error as PipelineError).failure).toBe(failures[vendor])
-      const said = [error, ...opened.faults].map((told) => shown(told)).join('\n')
-      expect(opened.secrets.filter((secret) => said.includes(secret))).toEqual([])
-    },
-    TIMEOUT_MS,
-  )
-
-  it(
-    'stops at once when it is told to, before or in the middle',
-    async () => {
-      const simulator = await world()
-      const { vendor, rows } = pagesOf(subject)
-      const stopped = AbortSignal.abort()
-      expect(await thrownBy(subject.open(simulator).pull({ signal: stopped }))).toBeInstanceOf(
-        PipelineError,
-      )
-      const stop = new AbortController()
-      simulator.faults.set({ vendor, endpoint: rows, kind: 'slow', delayMs: 60_000 })
-      const pulling = thrownBy(subject.open(simulator).pull({ signal: stop.signal }))
-      await expect.poll(() => simulator.faults.list(), { timeout: TIMEOUT_MS }).toEqual([])
-      const atMs = performance.now()
-      stop.abort()
-      expect(await pulling).toBeInstanceOf(PipelineError)
-      expect(performance.now() - atMs).toBeLessThan(STOP_MS_MAX)
+      const { faults, open, rowCalls } = await world()
+      const whole = await open().pull()
+      const calls = rowCalls()
+      const { vendor, rows } = facts
+      const last = { vendor, endpoint: rows, skip: calls - 1 } as const
+      faults.set({ ...last, kind: 'missing-rows', share: 0.3, declared: 'all' })
+      const { units, end } = await open().pull()
+      expect(faults.list()).toEqual([])
+      expect(rowCalls()).toBe(2 * calls + 1)
+      expect(idsOf(units)).toEqual(idsOf(whole.units))
+      expect(end).toEqual(whole.end)
     },
     TIMEOUT_MS,
   )

@@ -1,20 +1,10 @@
-// What every transformer must do with what its own source gives, and with anything else.
-import fc from 'fast-check'
-import { beforeEach, describe, expect, it } from 'vitest'
-import { assetUid } from '../../contracts/identity.ts'
-import { PipelineError } from '../../contracts/errors.ts'
-import type { Unit } from '../../contracts/ports.ts'
+// The rules for transformers, held by every one of them: found by the lists.
+import { describe, expect, it } from 'vitest'
 import { STREAMS } from '../../simulator/truth.ts'
 import { TRANSFORMERS } from '../../transformers/transformers.ts'
-import { observedUnit } from '../support/observed.ts'
 import { runSimulator } from '../support/simulator.ts'
 import { SUBJECTS } from '../support/sources.ts'
-import { expectValid } from '../support/transform.ts'
-
-const TIMEOUT_MS = 120_000
-const TENANT = 'acme'
-const UNITS_CHECKED_MAX = 60
-const REFUSALS = ['SCHEMA_VIOLATION', 'INVALID_RESPONSE']
+import { describeTransformer } from '../support/transformer-rules.ts'
 
 describe('the transformers', () => {
   it('are one for each stream that has a source, of the same vendor and product', () => {
@@ -25,114 +15,14 @@ describe('the transformers', () => {
   })
 })
 
-const sourced = SUBJECTS.filter(({ stream }) => TRANSFORMERS.some((t) => t.stream === stream))
-
-describe.each(sourced.map((subject) => [subject.stream, subject] as const))(
-  '%s',
-  (stream, subject) => {
-    let units: readonly Unit[] = []
-    beforeEach(async () => {
-      if (units.length > 0) return
+for (const subject of SUBJECTS) {
+  const transformer = TRANSFORMERS.find(({ stream }) => stream === subject.stream)
+  if (transformer === undefined) continue
+  describeTransformer({
+    transformer,
+    units: async () => {
       const simulator = await runSimulator({ seed: 11, machines: 60 })
-      units = (await subject.open(simulator).pull()).units.slice(0, UNITS_CHECKED_MAX)
-    }, TIMEOUT_MS)
-
-    const withBody = (body: Buffer): Unit => ({
-      unit: 'u',
-      assetNativeId: 'a',
-      contentType: 'application/json',
-      columns: null,
-      ...units[0],
-      body,
-      sizeBytes: body.length,
-    })
-    const refusalOf = (body: Buffer): unknown => {
-      try {
-        observedUnit(stream, TENANT, withBody(body))
-        return null
-      } catch (error) {
-        return error instanceof PipelineError ? error.failure : error
-      }
-    }
-
-    it('gives what fits the contract to the letter, and tells no drift', () => {
-      expect(units.length).toBeGreaterThan(3)
-      for (const unit of units) {
-        const observation = observedUnit(stream, TENANT, unit)
-        expectValid(observation)
-        expect(observation.drift ?? []).toEqual([])
-      }
-    })
-
-    it('says something of some unit, about the asset that the unit was placed by', () => {
-      const { vendor, product } = subject
-      let said = 0
-      for (const unit of units) {
-        const { assets, findings, vulnerabilities = [] } = observedUnit(stream, TENANT, unit)
-        said += assets.length + findings.length + vulnerabilities.length
-        const own = assetUid({ vendor, product, tenant: TENANT, nativeId: unit.assetNativeId })
-        expect(new Set([...assets, ...findings].map(({ asset_uid }) => asset_uid))).toEqual(
-          new Set(assets.length + findings.length === 0 ? [] : [own]),
-        )
-      }
-      expect(said).toBeGreaterThan(3)
-    })
-
-    it('says the same of the same bytes', () => {
-      for (const unit of units.slice(0, 10)) {
-        const first = JSON.stringify(observedUnit(stream, TENANT, unit))
-        expect(JSON.stringify(observedUnit(stream, TENANT, unit))).toBe(first)
-      }
-    })
-
-    it('refuses a record that lacks everything, by name', () => {
-      expect(refusalOf(Buffer.from('{}'))).toBe('SCHEMA_VIOLATION')
-      expect(refusalOf(Buffer.from('{"cut'))).toBe('INVALID_RESPONSE')
-      expect(refusalOf(Buffer.alloc(0))).toBe('INVALID_RESPONSE')
-    })
-
-    it('never throws anything else, whatever comes', () => {
-      const anything = fc.oneof(
-        fc.json().map((text) => Buffer.from(text)),
-        fc.uint8Array({ maxLength: 200 }).map((bytes) => Buffer.from(bytes)),
-      )
-      fc.assert(
-        fc.property(anything, (body) => {
-          expect([null, ...REFUSALS]).toContain(refusalOf(body))
-        }),
-        { numRuns: 100 },
-      )
-    })
-
-    it(
-      'takes any value in place of any field, or refuses the record by name',
-      () => {
-        const values: unknown[] = [
-          null,
-          '',
-          'x',
-          0,
-          -1,
-          1e300,
-          true,
-          [],
-          [[]],
-          [null],
-          {},
-          { a: [{}] },
-        ]
-        for (const unit of units.slice(0, 3)) {
-          if (unit.columns !== null) continue
-          const record = JSON.parse(unit.body?.toString() ?? '{}') as Record<string, unknown>
-          for (const name of Object.keys(record)) {
-            for (const value of values) {
-              const body = Buffer.from(JSON.stringify({ ...record, [name]: value }))
-              expect([null, ...REFUSALS]).toContain(refusalOf(body))
-            }
-          }
-        }
-      },
-      TIMEOUT_MS,
-    )
-  },
-)
+      return (await subject.open(simulator).pull()).units
+    },
+  })
+}

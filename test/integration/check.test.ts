@@ -66,7 +66,7 @@ const ROWS: readonly Row[] = [
     name: 'alpha',
     faults: PROVOKE.cortex.MISSING_DATA,
     failure: 'MISSING_DATA',
-    step: 'read cloud assets',
+    step: 'read cloud.assets',
   },
   {
     name: 'alpha',
@@ -78,7 +78,13 @@ const ROWS: readonly Row[] = [
     name: 'alpha',
     faults: PROVOKE.cortex.ACCESS_FORBIDDEN,
     failure: 'ACCESS_FORBIDDEN',
-    step: 'read cloud assets',
+    step: 'read cloud.assets',
+  },
+  {
+    name: 'alpha',
+    faults: [{ ...cortex, endpoint: 'xql.start', answer: 'forbidden' }],
+    failure: 'ACCESS_FORBIDDEN',
+    step: 'read cloud.findings',
   },
   {
     name: 'alpha',
@@ -107,9 +113,9 @@ describe('exposure check', { timeout: TEST_TIMEOUT_MS }, () => {
     expect([ended.code, ended.stderr]).toEqual([0, ''])
     const cortexSteps = [
       '  ok      validate the key',
-      '  ok      read endpoints',
-      '  ok      read cloud assets',
-      '  ok      read the XQL quota',
+      '  ok      read xdr.endpoints',
+      '  ok      read cloud.assets',
+      '  ok      read cloud.findings',
     ]
     expect(lines(ended)).toEqual([
       `prisma (prisma-cloud, ${simulator.prisma.url}): connected`,

@@ -66,6 +66,8 @@ describe('the words of the command line', { timeout: TEST_TIMEOUT_MS }, () => {
     [['tail'], 'tail takes one topic'],
     [['tail', 'a', 'b'], '"b" is one word too many'],
     [['tail', 'a', '--limit', 'few'], '--limit takes a whole number above 0'],
+    [['runs', 'release'], 'runs release takes one run'],
+    [['runs', 'list', '--limit', '0'], '--limit takes a whole number from 1 to 10000'],
   ] as const)('refuse %j with one sentence', async ([args, sentence]) => {
     const ended = await runExposure(args, {})
     expect([ended.code, ended.stdout]).toEqual([2, ''])

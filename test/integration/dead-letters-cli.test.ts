@@ -70,6 +70,20 @@ describe('exposure dlq replay', { timeout: TEST_TIMEOUT_MS }, () => {
     },
   )
 
+  it('moves each letter once when two replays run at the same time', async () => {
+    const product = await withLetters(20)
+    const both = await Promise.all(
+      [1, 2].map(() => product.exposure(['dlq', 'replay', '--everything'])),
+    )
+    // The one that came second has fenced the other, or found nothing left to do.
+    for (const { code, stderr } of both) {
+      if (code !== 0) expect([code, stderr]).toEqual([1, expect.stringContaining('taken over')])
+    }
+    await dlq(product, 'replay', '--everything')
+    expect(new Set(await rawUnits(product)).size).toBe(20)
+    expect(await product.records('rawPrismaCloud')).toHaveLength(20)
+  })
+
   it('puts into quarantine what was tried too often, once, with all that is known', async () => {
     const product = await withLetters(3, 5)
     const out = await dlq(product, 'replay', '--connection', 'prod')

@@ -3,8 +3,9 @@ import { randomBytes } from 'node:crypto'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { type Headers, controlOf } from '../../contracts/envelope.ts'
+import { type Headers, controlOf, encodeRunEnd, parseRunEnd } from '../../contracts/envelope.ts'
 import type { ExactBytes, KafkaRecord, OutRecord } from '../../contracts/processing.ts'
+import type { Run } from '../../contracts/run.ts'
 import { topicName } from '../../contracts/topics.ts'
 import { type Repair, replayLetters } from '../../runtime/dead-letter-moves.ts'
 import { createLogger } from '../../runtime/log.ts'
@@ -121,6 +122,26 @@ const damagedParts = ({ key, headers }: OutRecord): ExactBytes => ({
   ],
 })
 
+const poisoned = (good: readonly OutRecord[]): OutRecord[] =>
+  good.slice(0, 20).map((record, at) => {
+    const damage = damages[at % damages.length]
+    return at === 0 || damage === undefined ? oversize(record) : damage.of(record)
+  })
+
+/** The same record as a run an hour later would have written it. */
+function inNextRun(record: OutRecord): OutRecord {
+  const laterMs = (text: string | undefined) => Number(text) + 3_600_000
+  const [started = '', rest = ''] = (record.headers['x-run-id'] ?? '').split('-')
+  const runId = `${laterMs(started)}-${rest}`
+  const fetchedAt = String(laterMs(record.headers['x-fetched-at']))
+  const headers = { ...record.headers, 'x-run-id': runId, 'x-fetched-at': fetchedAt }
+  if (controlOf(headers) === null) return { ...record, headers }
+  const end = parseRunEnd(record.value ?? Buffer.alloc(0))
+  const startedAtMs = end.startedAtMs + 3_600_000
+  const endedAtMs = end.endedAtMs + 3_600_000
+  return { ...record, ...encodeRunEnd({ ...end, runId, startedAtMs, endedAtMs }) }
+}
+
 /** What makes the letter the record that was damaged. */
 function repairBy({ key, value, headers }: OutRecord, letterHeaders: Headers): Repair {
   const wrong = Object.keys(letterHeaders).filter((name) => !name.startsWith('x-dlq-'))
@@ -137,19 +158,14 @@ describe('20 damaged records among 200', { timeout: TEST_TIMEOUT_MS }, () => {
     const product = await startProduct({ connections: [] })
     await applied(product)
     const good = units.map((unit) => onTopicOf(product, unit))
-    const poison = good.slice(0, 20).map((record, at) => {
-      const damage = damages[at % damages.length]
-      return at === 0 || damage === undefined ? oversize(record) : damage.of(record)
-    })
+    const poison = poisoned(good)
+    const ended = ends.map((end) => onTopicOf(product, end))
     await write(product, [...poison, ...good.slice(20)])
-    await write(
-      product,
-      ends.map((end) => onTopicOf(product, end)),
-    )
+    await write(product, ended)
     run(product, 'transformers')
     const assets = async () => new Set((await product.records('assets')).map(({ key }) => key)).size
     const tallies = async () =>
-      (await product.events<{ phase: string }>('runs')).filter((r) => r.phase === 'TALLY')
+      (await product.events<Run>('runs')).filter((r) => r.phase === 'TALLY')
     await waitFor(async () => (await tallies()).length === 6, {
       what: 'the answer of every partition',
       timeoutMs: WAIT_MS,
@@ -190,20 +206,26 @@ describe('20 damaged records among 200', { timeout: TEST_TIMEOUT_MS }, () => {
     )
     expect(sortedBytes(letters)).toEqual(sortedBytes(poison))
 
-    // Repaired one by one; by the key's text, of which damage has changed only the end.
-    for (const letter of letters) {
-      const original = good.find(({ key }) => letter.key.startsWith(key))
-      if (original === undefined) throw new Error(`whose letter is ${letter.key}?`)
-      await replayLetters({
-        settings: product.settings,
-        log,
-        filter: { ids: new Set([`${letter.partition}/${letter.offset}`]) },
-        dryRun: false,
-        attemptsMax: 5,
-        repair: repairBy(original, letter.headers),
-        onLetter: () => undefined,
-      })
-    }
+    // Found by the key's text, of which damage has changed only the end.
+    const originals = new Map(
+      good.flatMap((unit) => [
+        [unit.key, unit],
+        [`${unit.key}\ufffd\0\ufffd`, unit],
+      ]),
+    )
+    const { replayed } = await replayLetters({
+      settings: product.settings,
+      log,
+      filter: {},
+      dryRun: false,
+      attemptsMax: 5,
+      repairOf({ record: { key, headers } }) {
+        const original = originals.get(key)
+        return original === undefined ? null : repairBy(original, headers)
+      },
+      onLetter: () => undefined,
+    })
+    expect(replayed).toBe(20)
     await waitFor(async () => (await assets()) === UNITS, {
       what: 'the repaired units',
       timeoutMs: WAIT_MS,
@@ -215,5 +237,17 @@ describe('20 damaged records among 200', { timeout: TEST_TIMEOUT_MS }, () => {
       new Set(['replayed']),
     ])
     expect((await product.records('rawPrismaCloud')).length).toBe(UNITS + 6 + 40)
+
+    // A newer run, in which units that have been shown are damaged: it closes none of them.
+    const told = await product.records('findings')
+    const newer = good.map(inNextRun)
+    await write(product, [...poisoned(newer), ...newer.slice(20), ...ended.map(inNextRun)])
+    await waitFor(async () => (await tallies()).length === 12, {
+      what: 'the answers to the newer run',
+      timeoutMs: WAIT_MS,
+    })
+    expect((await tallies()).reduce((sum, { tally }) => sum + (tally?.closed ?? 0), 0)).toBe(0)
+    expect(await product.records('findings')).toHaveLength(told.length)
+    expect((await listed(product)).letters).toBe(20)
   })
 })

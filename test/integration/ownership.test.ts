@@ -18,6 +18,7 @@ import { type SourceWorld, openSourceWorld } from '../support/source-world.ts'
 import { waitFor } from '../support/wait-for.ts'
 
 const TAKE_OVER_MS = 60_000
+const TEST_TIMEOUT_MS = 240_000
 
 /** A host whose connections are placed there. */
 function hostIn(partition: number): string {
@@ -101,7 +102,7 @@ async function expectWholeRuns(world: SourceWorld, name: string, units: number) 
   }
 }
 
-describe('connections of several processes', () => {
+describe('connections of several processes', { timeout: TEST_TIMEOUT_MS }, () => {
   it('are shared, and those of a killed one are taken over where they were', async () => {
     const { world, a, b } = await twoAtWork([definitionIn(0), definitionIn(4)])
     a.process.kill('SIGKILL')

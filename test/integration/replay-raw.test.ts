@@ -1,5 +1,5 @@
 // `exposure replay raw` on real topics: a mapping that changed, shown, then published.
-import { expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { startStages } from '../../cli/stages.ts'
 import { loadConfig } from '../../cli/config.ts'
 import type { Asset } from '../../contracts/asset.ts'
@@ -14,7 +14,7 @@ import {
 import type { Finding } from '../../contracts/finding.ts'
 import type { Transformer } from '../../contracts/ports.ts'
 import type { KafkaRecord, OutRecord } from '../../contracts/processing.ts'
-import { RAW_PARTITIONS, STATE_TOPIC, topicName } from '../../contracts/topics.ts'
+import { RAW_PARTITIONS, stateTopic, topicName } from '../../contracts/topics.ts'
 import { kafkaSettings, registrySettings } from '../../runtime/config.ts'
 import { deadLetter } from '../../runtime/dead-letter.ts'
 import { openAdmin } from '../../runtime/kafka/admin.ts'
@@ -29,7 +29,7 @@ import { transformerGroup } from '../../transformers/main.ts'
 import { MAPPING_VERSION } from '../../transformers/mapping-version.ts'
 import { TRANSFORMERS } from '../../transformers/transformers.ts'
 import { LifecycleBench } from '../support/lifecycle.ts'
-import { type Ended, type Product, startProduct } from '../support/product.ts'
+import { type Ended, type Product, runExposure, startProduct } from '../support/product.ts'
 import { waitFor } from '../support/stack.ts'
 
 const TEST_TIMEOUT_MS = 240_000
@@ -193,7 +193,7 @@ async function liveState({ pipeline }: Opened): Promise<string[]> {
   const hashes: string[] = []
   for (let partition = 0; partition < RAW_PARTITIONS; partition++) {
     const store = new LifecycleStore()
-    const topic = topicName(pipeline.prefix, STATE_TOPIC['prisma-cloud'])
+    const topic = pipeline.prefix + stateTopic('prisma-cloud').name
     await pipeline.reader.readToEnd(topic, partition, ({ key, value }) => store.load(key, value))
     hashes.push(...openHashes(store.entities))
   }
@@ -296,3 +296,26 @@ it(
   },
   TEST_TIMEOUT_MS,
 )
+
+describe('a call that cannot be meant', () => {
+  it.concurrent.for([
+    [[], 'replay raw takes --connection NAME'],
+    [['--connection', 'a'], 'replay raw takes --stream NAME'],
+    [['--connection', 'a', '--stream', 'b', '--from', '7'], '--from takes a run id'],
+    [['--connection', 'a', '--stream', 'b', '--diff', '--force'], '--diff publishes nothing'],
+  ] as const)('is refused: %j', async ([args, sentence]) => {
+    const ended = await runExposure(['replay', 'raw', ...args], {})
+    expect([ended.code, ended.stdout]).toEqual([2, ''])
+    expect(ended.stderr).toContain(`exposure: ${sentence}`)
+  })
+
+  it('is told which connections and streams there are', async () => {
+    const product = await startProduct({ connections: ['prisma'] })
+    const replay = (connection: string, stream: string) =>
+      product.exposure(['replay', 'raw', '--connection', connection, '--stream', stream])
+    expect(await replay('nobody', STREAM)).toMatchObject({ code: 2 })
+    const ended = await replay('prisma', 'xdr.endpoints')
+    expect(ended.code).toBe(2)
+    expect(ended.stderr).toContain('no stream "xdr.endpoints" of prisma-cloud: compute.hosts')
+  })
+})

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import type { ConnectorError } from '../../contracts/connector-error.ts'
 import type { ErrorType } from '../../contracts/errors.ts'
+import type { ListedVendor } from '../../contracts/topics.ts'
 import { factsOfStream } from '../../simulator/scenario-streams.ts'
 import { faultsOf, scenarioNamed, streamsOf } from '../../simulator/scenarios.ts'
 import { STREAMS, type StreamName } from '../../simulator/truth.ts'
@@ -12,7 +13,7 @@ const TIMEOUT_MS = 240_000
 const WANTED: readonly StreamName[] = ['compute.hosts', 'xdr.endpoints']
 
 /** Only the streams named are on. */
-const only = (wanted: readonly StreamName[], vendor: 'prisma-cloud' | 'cortex') =>
+const only = (wanted: readonly StreamName[], vendor: ListedVendor) =>
   Object.fromEntries(
     STREAMS.filter((stream) => factsOfStream(stream).vendor === vendor)
       .filter((stream) => !wanted.includes(stream))

@@ -104,10 +104,21 @@ export class LifecycleBench {
     return this.#commit(this.plan(records))
   }
 
-  /** With `crashAfter` only so many of its transactions are committed. */
+  /**
+   * With `crashAfter` only so many of its transactions are committed. Each, as in the core, when
+   * the one after it is known.
+   */
   commitControl(record: KafkaRecord, crashAfter = Infinity): OutRecord[] {
-    const steps = [...this.processor.control(this.store, record)]
-    return steps.slice(0, crashAfter).flatMap((step) => this.#commit(step))
+    const outputs: OutRecord[] = []
+    let committed = 0
+    let pending: Step | null = null
+    for (const step of this.processor.control(this.store, record)) {
+      if (pending !== null && committed++ < crashAfter) outputs.push(...this.#commit(pending))
+      if (committed >= crashAfter) return outputs
+      pending = step
+    }
+    if (pending !== null && committed < crashAfter) outputs.push(...this.#commit(pending))
+    return outputs
   }
 
   #commit(step: Step): OutRecord[] {
@@ -125,22 +136,32 @@ export class LifecycleBench {
     return outputs
   }
 
-  /** Throws the memory away and reads the log, compacted to the last record of each key. */
-  restore(order: 'log' | 'marks first' = 'log'): void {
-    const last = new Map<string, LogEntry>()
-    for (const entry of this.log) {
-      last.delete(entry.key)
-      last.set(entry.key, entry)
-    }
-    const entries = [...last.values()]
+  /**
+   * Throws the memory away and reads the log: as it is, compacted to the last record of each key
+   * (deletions too are gone then), compacted up to its middle, or so with the marks in front.
+   */
+  restore(how: 'log' | 'compacted' | 'half' | 'marks first' = 'compacted'): void {
     const isMark = (entry: LogEntry) => entry.key.startsWith('s|')
-    const ordered =
-      order === 'log'
-        ? entries
-        : [...entries.filter(isMark), ...entries.filter((entry) => !isMark(entry))]
+    const middle = Math.floor(this.log.length / 2)
+    const entries = {
+      log: () => this.log,
+      compacted: () => compacted(this.log),
+      half: () => [...compacted(this.log.slice(0, middle)), ...this.log.slice(middle)],
+      'marks first': () =>
+        compacted(this.log).toSorted((a, b) => Number(isMark(b)) - Number(isMark(a))),
+    }
     this.store = this.processor.createStore(0)
-    for (const { key, value } of ordered) this.store.load(key, value)
+    for (const { key, value } of entries[how]()) this.store.load(key, value)
   }
+}
+
+function compacted(log: readonly LogEntry[]): LogEntry[] {
+  const last = new Map<string, LogEntry>()
+  for (const entry of log) {
+    last.delete(entry.key)
+    last.set(entry.key, entry)
+  }
+  return [...last.values()].filter(({ value }) => value !== null)
 }
 
 type Decoded =

@@ -1,6 +1,6 @@
 // What units say through their stream's transformer: ids of assets and findings, and drift.
 import type { RawFacts } from '../../contracts/envelope.ts'
-import type { Observation, Unit } from '../../contracts/ports.ts'
+import type { Observation, Transformer, Unit } from '../../contracts/ports.ts'
 import { TRANSFORMERS } from '../../transformers/transformers.ts'
 
 export type Observed = {
@@ -14,7 +14,12 @@ export type Observed = {
 export function observedUnit(stream: string, tenant: string, unit: Unit): Observation {
   const transformer = TRANSFORMERS.find((candidate) => candidate.stream === stream)
   if (transformer === undefined) throw new Error(`no transformer of ${stream}`)
-  const { vendor, product } = transformer
+  return observedBy(transformer, tenant, unit)
+}
+
+/** As observedUnit, through one that need not be listed. */
+export function observedBy(transformer: Transformer, tenant: string, unit: Unit): Observation {
+  const { vendor, product, stream } = transformer
   const facts: RawFacts = {
     connection: 'test',
     vendor,

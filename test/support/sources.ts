@@ -45,23 +45,28 @@ export type Subject = {
   readonly vendor: 'prisma-cloud' | 'cortex'
   readonly product: string
   readonly stream: string
-  readonly open: (simulator: Simulator, through?: Addresses) => Opened
+  readonly open: (simulator: Simulator, through?: Addresses, settings?: Settings) => Opened
 }
+/** Of the connection, beside those that every test has. */
+export type Settings = Readonly<Record<string, unknown>>
 
 const prismaSubjects = CONNECTORS['prisma-cloud'].sources.map((source): Subject => ({
   ...namesOf(source),
-  open: ({ prisma }, through) => {
+  vendor: 'prisma-cloud',
+  open: ({ prisma }, through, settings = {}) => {
     const access = { ...prisma, url: through?.prisma ?? prisma.url }
-    const { client, faults } = connectPrisma(access, PRISMA, QUICK)
+    const { client, faults } = connectPrisma(access, { ...PRISMA, ...settings }, QUICK)
     const secrets = [prisma.accessKeyId, prisma.secretKey, 'eyJ']
     return openedAs(source, client, faults, secrets)
   },
 }))
 const cortexSubjects = CONNECTORS.cortex.sources.map((source): Subject => ({
   ...namesOf(source),
-  open: ({ cortex }, through) => {
+  vendor: 'cortex',
+  open: ({ cortex }, through, settings = {}) => {
     const access = { ...cortex[0], url: through?.cortex ?? cortex[0].url }
-    const { client, faults } = connectCortex(access, { tenant: cortex[0].tenant }, QUICK)
+    const { tenant } = cortex[0]
+    const { client, faults } = connectCortex(access, { tenant, ...settings }, QUICK)
     return openedAs(source, client, faults, [access.apiKey])
   },
 }))
@@ -69,11 +74,12 @@ const cortexSubjects = CONNECTORS.cortex.sources.map((source): Subject => ({
 /** In the order of the lists: a source that is listed is tested. */
 export const SUBJECTS: readonly Subject[] = [...prismaSubjects, ...cortexSubjects]
 
-function namesOf<C>({ vendor, product, stream }: Source<C, unknown>) {
-  return { vendor, product, stream }
+function namesOf<C>({ product, stream }: Source<C, unknown>) {
+  return { product, stream }
 }
 
-function openedAs<Client>(
+/** A source of a client of its own. */
+export function openedAs<Client>(
   source: Source<Client, unknown>,
   client: Client,
   faults: readonly PipelineError[],

@@ -148,7 +148,7 @@ describe('the envelope', () => {
 
   it('names every header that is missing or wrong', () => {
     const { 'x-unit': _unit, ...headers } = rawHeaders(FACTS)
-    const broken = { ...headers, 'x-page': 'two', 'x-vendor': 'acme' }
+    const broken = { ...headers, 'x-page': 'two', 'x-vendor': 'Acme Inc.' }
     expect(() => parseRawFacts(broken)).toThrow(/x-vendor[^]*x-unit[^]*x-page/)
   })
 

@@ -122,6 +122,32 @@ describe('the streams against the simulator', () => {
     }
   })
 
+  it('are read beyond 9,999 rows, where the vendor stops counting', async () => {
+    let present = 10_500
+    const { url } = await serve((call, response) => {
+      if (call.method === 'GET') return reply(response, 404, {})
+      const { request_data: data } = JSON.parse(call.body) as {
+        request_data: { search_from: number; search_to: number }
+      }
+      const length = Math.max(0, Math.min(present, data.search_to) - data.search_from)
+      const ids = Array.from({ length }, (_, n) => ({
+        'xdm.asset.id': `c-${data.search_from + n}`,
+      }))
+      const metadata = { filter_count: length, total_count: 9_999 }
+      return reply(response, 200, { reply: { data: ids, metadata } })
+    })
+    const { client } = connectCortex({ url, ...KEY }, {}, QUICK)
+    const { units, end } = await pullAll(cloudAssets, client)
+    expect(units).toHaveLength(present)
+    expect(end).toEqual({ verdict: 'COMPLETE', declared: null, reason: null })
+    present = 1_200
+    expect((await pullAll(cloudAssets, client)).end).toEqual({
+      verdict: 'PARTIAL',
+      declared: null,
+      reason: '1200 items listed, at least 9999 declared',
+    })
+  })
+
   it('are FAILED when the stream keeps losing rows, and never shown as complete', async () => {
     const simulator = await runSimulator({ machines: 100, pageLimits: { xqlInline: 10 } })
     const { client, faults } = connectCortex(simulator.cortex[0], {}, QUICK)
@@ -165,17 +191,19 @@ describe('the streams against the simulator', () => {
 })
 
 describe('the check', () => {
-  it('is well for a good key, and has one step per stream in use', async () => {
+  it('is well for a good key, and has the steps of the streams in use', async () => {
     const simulator = await runSimulator()
     const streams = { 'cloud.assets': { enabled: false } }
     const { client } = connectCortex(simulator.cortex[1], { streams })
     expect(await cortexConnector.check(client)).toEqual([
       { step: 'validate the key', error: null },
-      { step: 'read endpoints', error: null },
-      { step: 'read Xpanse assets', error: null },
-      { step: 'read Xpanse services', error: null },
-      { step: 'read the XQL quota', error: null },
-      { step: 'read the CVE dictionary', error: null },
+      { step: 'read xdr.endpoints', error: null },
+      { step: 'read xpanse.assets', error: null },
+      { step: 'read xpanse.services', error: null },
+      { step: 'read xpanse.services (details)', error: null },
+      { step: 'read cloud.findings', error: null },
+      { step: 'read cloud.vulnerabilities', error: null },
+      { step: 'read xdr.findings', error: null },
     ])
   })
 

@@ -7,39 +7,10 @@ import { cspmConfig } from '../../producers/prisma-cloud/cspm-config.ts'
 import { cspmInventory } from '../../producers/prisma-cloud/cspm-inventory.ts'
 import type { CspmBehaviour } from '../../simulator/prisma-cloud/cspm-behaviour.ts'
 import { connectPrisma, pullAll } from '../support/connect.ts'
-import { type Received, reply, serve } from '../support/http-server.ts'
+import { AWS_ONLY, cspmVendor, items, paged } from '../support/cspm-pages.ts'
 import { runSimulator } from '../support/simulator.ts'
 
 const KEY = { accessKeyId: 'ak-1', secretKey: 'sk-1' }
-const AWS_ONLY = { configApis: ['aws-ec2-describe-instances'] }
-type Item = { readonly assetId?: string; readonly deleted?: boolean; readonly pad?: string }
-type Page = { readonly [name: string]: unknown }
-type Answer = (body: Record<string, unknown>, call: Received, n: number) => Page | number
-
-/** CSPM on one server; a number is a status. */
-async function vendor(answer: Answer, settings: Record<string, unknown> = AWS_ONLY) {
-  const calls: Received[] = []
-  const server = await serve((request, response) => {
-    if (request.url === '/login') return reply(response, 200, { token: 't-1' })
-    calls.push(request)
-    const given = JSON.parse(request.body) as Record<string, unknown>
-    const page = answer(given, request, calls.length)
-    return typeof page === 'number' ? reply(response, page, {}) : reply(response, 200, page)
-  })
-  return { ...connectPrisma({ url: server.url, ...KEY }, settings), calls }
-}
-
-const items = (count: number, from = 0): Item[] =>
-  Array.from({ length: count }, (_, n) => ({ assetId: `a-${String(from + n).padStart(4, '0')}` }))
-
-/** Pages of 10 by the token `p<offset>`, as a well-behaved vendor gives them. */
-const paged =
-  (rows: readonly Item[], last: object = {}): Answer =>
-  ({ pageToken }) => {
-    const from = Number(/^p(\d+)$/.exec(String(pageToken))?.[1] ?? 0)
-    const more = from + 10 < rows.length ? { nextPageToken: `p${from + 10}` } : last
-    return { totalRows: rows.length, items: rows.slice(from, from + 10), ...more }
-  }
 
 const failing = async (work: Promise<unknown>): Promise<PipelineError> => {
   const error = await work.then(
@@ -81,7 +52,7 @@ describe('the search of configurations', () => {
   })
 
   it('asks for the resource JSON, not for a status that hides what did not change', async () => {
-    const { client, calls } = await vendor(paged(items(15)))
+    const { client, calls } = await cspmVendor(paged(items(15)))
     await pullAll(cspmConfig, client)
     expect(calls.map((call) => [call.url, JSON.parse(call.body)])).toEqual([
       [
@@ -137,7 +108,7 @@ describe('the search of configurations', () => {
   it('ends well when the token of the last page is refused', async () => {
     const rows = items(20)
     const answer = paged(rows, { nextPageToken: 'p999' })
-    const { client } = await vendor((body, call, n) =>
+    const { client } = await cspmVendor((body, call, n) =>
       body['pageToken'] === 'p999' ? 400 : answer(body, call, n),
     )
     const { units, end } = await pullAll(cspmConfig, client)
@@ -146,7 +117,7 @@ describe('the search of configurations', () => {
   })
 
   it('is PARTIAL when a token comes again before all was listed', async () => {
-    const { client } = await vendor(() => ({
+    const { client } = await cspmVendor(() => ({
       totalRows: 40,
       items: items(10),
       nextPageToken: 'p-same',
@@ -160,16 +131,16 @@ describe('the search of configurations', () => {
   it('is PARTIAL when an empty page in the middle declares that there is nothing', async () => {
     const first = { totalRows: 40, items: items(10), nextPageToken: 'p10' }
     const empty = { totalRows: 0, items: [] }
-    const { client } = await vendor((body) => (body['pageToken'] === undefined ? first : empty))
+    const { client } = await cspmVendor((body) => (body['pageToken'] === undefined ? first : empty))
     const { end } = await pullAll(cspmConfig, client)
     expect(end).toMatchObject({ verdict: 'PARTIAL', declared: 40 })
   })
 
   it('is PARTIAL when fewer come than declared, DRIFTED when hardly fewer', async () => {
-    const fewer = await vendor(() => ({ totalRows: 12, items: items(10) }))
+    const fewer = await cspmVendor(() => ({ totalRows: 12, items: items(10) }))
     expect((await pullAll(cspmConfig, fewer.client)).end.verdict).toBe('PARTIAL')
     const rows = items(300).map((row, n) => (n === 200 ? (items(1)[0] ?? row) : row))
-    const drifting = await vendor(paged(rows))
+    const drifting = await cspmVendor(paged(rows))
     const { end, units } = await pullAll(cspmConfig, drifting.client)
     expect(units).toHaveLength(299)
     expect(end).toMatchObject({ verdict: 'DRIFTED', declared: 300 })
@@ -199,7 +170,7 @@ describe('the search of configurations', () => {
   })
 
   it('fails when the tenant knows none of the searches', async () => {
-    const { client } = await vendor(() => 400)
+    const { client } = await cspmVendor(() => 400)
     expect(await failing(pullAll(cspmConfig, client))).toMatchObject({ failure: 'BAD_REQUEST' })
   })
 
@@ -222,13 +193,13 @@ describe('the search of configurations', () => {
 
   it('goes on within a page that was cut into chunks of 8 MiB', async () => {
     const big = items(6).map((item) => ({ ...item, pad: 'x'.repeat(3_000_000) }))
-    const { client } = await vendor(() => ({ totalRows: 6, items: big }))
+    const { client } = await cspmVendor(() => ({ totalRows: 6, items: big }))
     await expectResumes(cspmConfig, client)
   })
 
   it('begins again when a token has grown too old, and gives nothing twice', async () => {
     const answer = paged(items(30))
-    const { client } = await vendor((body, call, n) => (n === 3 ? 404 : answer(body, call, n)))
+    const { client } = await cspmVendor((body, call, n) => (n === 3 ? 404 : answer(body, call, n)))
     const { units, end } = await pullAll(cspmConfig, client)
     expect(units).toHaveLength(30)
     expect(end).toEqual({ verdict: 'COMPLETE', declared: 30, reason: null })
@@ -236,7 +207,7 @@ describe('the search of configurations', () => {
 
   it('fails for another try when the token of an interrupted run is refused', async () => {
     const answer = paged(items(30))
-    const { client } = await vendor((body, call, n) => (n > 3 ? 400 : answer(body, call, n)))
+    const { client } = await cspmVendor((body, call, n) => (n > 3 ? 400 : answer(body, call, n)))
     const { chunks } = await pullAll(cspmConfig, client)
     const error = await failing(pullAll(cspmConfig, client, chunks[0]?.checkpoint ?? null))
     expect(error).toMatchObject({ failure: 'TEMPORARY_FAILURE' })
@@ -245,7 +216,7 @@ describe('the search of configurations', () => {
   it('rejects items without an id in their bytes, and marks one above 8 MiB', async () => {
     const pad = 'x'.repeat(8_500_000)
     const rows = [{ deleted: false }, { assetId: 'a-1' }, { assetId: 'a-2', pad }]
-    const { client } = await vendor(() => ({ totalRows: 3, items: rows }))
+    const { client } = await cspmVendor(() => ({ totalRows: 3, items: rows }))
     const { chunks, units, end } = await pullAll(cspmConfig, client)
     const rejected = chunks.flatMap((c) => c.rejected.map((r) => r.body.toString()))
     expect(rejected).toEqual(['{"deleted":false}'])

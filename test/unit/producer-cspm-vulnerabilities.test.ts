@@ -1,48 +1,15 @@
-// Stream cspm.vulnerabilities over HTTP: whole sets out of downloads that are cut without a word.
+// Stream cspm.vulnerabilities over HTTP: whole sets out of downloads, and what can go wrong.
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import type { PipelineError } from '../../contracts/errors.ts'
-import type { PullEnd, Unit } from '../../contracts/ports.ts'
-import type { PrismaCloudClient } from '../../producers/prisma-cloud/client.ts'
+import type { Unit } from '../../contracts/ports.ts'
+import { prismaCloudConnector } from '../../producers/prisma-cloud/connector.ts'
 import { classify } from '../../producers/prisma-cloud/errors.ts'
-import { cspmVulnerabilities } from '../../producers/prisma-cloud/cspm-vulnerabilities.ts'
 import { sleepMs } from '../../runtime/http-retry.ts'
-import type { Simulator } from '../../simulator/simulator.ts'
-import { connectPrisma, pullAll } from '../support/connect.ts'
-import { reply, serve } from '../support/http-server.ts'
+import { connectPrisma } from '../support/connect.ts'
+import { COLUMNS, KEEP, downloads, idsOf, pull, vendor } from '../support/cspm-downloads.ts'
 import { sampleJson, samplesPresent } from '../support/samples.ts'
 import { runSimulator } from '../support/simulator.ts'
-
-const KEY = { accessKeyId: 'ak-1', secretKey: 'sk-1' }
-const KEEP = { overlap: 'keep' }
-const TYPE_WORDS = 'package iac host deployedImage registryImage serverlessFunction vmImage'.split(
-  ' ',
-)
-const COLUMNS = 'ASSET_ID,ASSET_TYPE,CVE_ID,PACKAGE_NAME,SEVERITY,NOTE'
-
-/** CSPM on one server: `rowsOf` gives the rows of a query, without the header row. */
-async function vendor(
-  rowsOf: (query: string, n: number) => string | Buffer | number,
-  settings: Record<string, unknown> = {},
-) {
-  const queries: string[] = []
-  const accepts: string[] = []
-  const server = await serve((request, response) => {
-    if (request.url === '/login') return reply(response, 200, { token: 't-1' })
-    if (request.url === '/meta_info') return reply(response, 200, {})
-    const { query } = JSON.parse(request.body) as { query: string }
-    if (!request.url.endsWith('/download')) return reply(response, 403, {})
-    queries.push(query)
-    accepts.push(request.headers.accept ?? '')
-    const rows = rowsOf(query, queries.length)
-    const body = typeof rows === 'string' ? gzipSync(`${COLUMNS}\n${rows}`) : rows
-    response.writeHead(typeof body === 'number' ? body : 200, {
-      'content-type': 'application/octet-stream',
-    })
-    response.end(typeof body === 'number' ? '' : body)
-  })
-  return { ...connectPrisma({ url: server.url, ...KEY }, settings), queries, accepts }
-}
 
 const failing = async (work: Promise<unknown>): Promise<PipelineError> => {
   const error = await work.then(
@@ -52,39 +19,6 @@ const failing = async (work: Promise<unknown>): Promise<PipelineError> => {
   expect(error).not.toBeNull()
   return error as PipelineError
 }
-
-async function pull(client: PrismaCloudClient) {
-  const reports: PipelineError[] = []
-  const context = { signal: new AbortController().signal, nowMs: Date.now }
-  const pulling = cspmVulnerabilities.pull(client, null, {
-    ...context,
-    report: (error) => reports.push(error),
-  })
-  const units: Unit[] = []
-  let end: PullEnd
-  for (;;) {
-    const next = await pulling.next()
-    if (next.done === true) {
-      end = next.value
-      break
-    }
-    units.push(...next.value.units)
-  }
-  return { units, end, reports }
-}
-
-/** The ids of the truth: asset, CVE and package. */
-const idsOf = (simulator: Simulator, overlap: 'drop' | 'keep') =>
-  simulator
-    .truth(overlap)
-    .findings.filter((f) => f.stream === 'cspm.vulnerabilities')
-    .map((f) => `${f.assetNativeId}|${f.vulnId}|${f.packageName}`)
-    .toSorted()
-
-const downloads = (simulator: Simulator): number =>
-  simulator.stats().sites.find((s) => s.vendor === 'prisma-cloud')?.endpoints[
-    'cspm.vulnerabilities'
-  ]?.requests ?? 0
 
 describe('the download of vulnerabilities', () => {
   it('gives every row as its own text with the header row beside it, and is COMPLETE', async () => {
@@ -123,80 +57,6 @@ describe('the download of vulnerabilities', () => {
     await pull(client)
     expect(queries).toHaveLength(7)
     expect(queries[2]).toBe("vulnerability where asset.type IN ('Host')")
-  })
-
-  it.each([60, 25, 9])('reads all in parts when downloads are cut at %i rows', async (rowsMax) => {
-    const cspm = { downloadRowsMax: rowsMax }
-    const simulator = await runSimulator({ machines: 40, cspm })
-    const settings = { ...KEEP, downloadRowsMax: rowsMax }
-    const { client } = connectPrisma(simulator.prisma, settings)
-    const { units, end, reports } = await pull(client)
-    const found = new Set(units.map((u) => u.unit))
-    const expected = idsOf(simulator, 'keep')
-    // One CVE on more assets than a download holds is told by asset, without its packages.
-    const byAsset = units.filter((u) => u.contentType === 'application/json')
-    const covered = new Set(byAsset.map((u) => u.unit.slice(0, u.unit.lastIndexOf('|'))))
-    const missing = expected.filter((id) => {
-      return !found.has(id) && !covered.has(id.slice(0, id.lastIndexOf('|')))
-    })
-    expect(missing).toEqual([])
-    expect(units.filter((u) => u.contentType === 'text/csv').map((u) => u.unit)).toEqual(
-      expect.not.arrayContaining(['']),
-    )
-    expect(found.size).toBe(units.length)
-    expect([end.verdict, reports]).toEqual(['COMPLETE', []])
-    expect(downloads(simulator)).toBeGreaterThan(7)
-  })
-
-  it('tells one CVE on too many assets asset by asset, page by page', async () => {
-    const cspm = { downloadRowsMax: 3, searchRowsMax: 2 }
-    const simulator = await runSimulator({ machines: 60, cspm })
-    const settings = { ...KEEP, downloadRowsMax: 3 }
-    const { client } = connectPrisma(simulator.prisma, settings)
-    const { units, end } = await pull(client)
-    expect(end.verdict).toBe('COMPLETE')
-    const byAsset = units.filter((u) => u.contentType === 'application/json')
-    expect(byAsset.length).toBeGreaterThan(3)
-    const pairs = new Set(idsOf(simulator, 'keep').map((id) => id.slice(0, id.lastIndexOf('|'))))
-    for (const { unit, body } of byAsset) {
-      const { sources, asset_type, vulnerability, asset } = JSON.parse(body?.toString() ?? '')
-      expect(unit).toBe(`${asset.id}|${vulnerability.cveId}|`)
-      expect(pairs.has(`${asset.id}|${vulnerability.cveId}`)).toBe(true)
-      expect(Object.keys(sources)).toEqual(['vulnerability', 'asset'])
-      expect(units.length).toBeGreaterThan(byAsset.length)
-      expect(TYPE_WORDS).toContain(asset_type)
-    }
-  })
-
-  it('is PARTIAL, gives what came, and says why, when parts cannot be made', async () => {
-    const rows = Array.from({ length: 4 }, (_, n) => `a-${n},host,CVE-2026-0001,p,high,x\n`)
-    const { client } = await vendor(
-      (query) =>
-        /'Host'\)/.test(query) && !/low|medium|critical/.test(query) ? rows.join('') : '',
-      { downloadRowsMax: 4 },
-    )
-    const { units, end, reports } = await pull(client)
-    expect(units.map((u) => u.unit)).toEqual(rows.map((_, n) => `a-${n}|CVE-2026-0001|p`))
-    expect(end.verdict).toBe('PARTIAL')
-    expect(end.reason).toContain('Host, high: cut at 4 rows')
-    expect(reports.map((e) => e.failure)).toEqual(['ACCESS_FORBIDDEN'])
-  })
-
-  it('never loses a row that no part shows: it is given, and the run is PARTIAL', async () => {
-    const odd = 'a-9,host,CVE-2026-0002,p,strange,x\n'
-    const rows = [0, 1, 2].map((n) => `a-${n},host,CVE-2026-0001,p,high,x\n`)
-    const { client } = await vendor(
-      (query) => {
-        if (!/'Host'\)/.test(query)) return ''
-        if (!query.includes('severity')) return [...rows, odd].join('')
-        return query.includes("'high'") ? rows.join('') : ''
-      },
-      { downloadRowsMax: 4 },
-    )
-    const { units, end } = await pull(client)
-    expect(units.map((u) => u.unit)).toContain('a-9|CVE-2026-0002|p')
-    expect(units).toHaveLength(4)
-    expect(end).toMatchObject({ verdict: 'PARTIAL', reason: expect.stringContaining('1 of 4') })
   })
 
   it('doubts a type without rows that the search has, and rows of another query', async () => {
@@ -266,8 +126,8 @@ describe('the download of vulnerabilities', () => {
   it('rejects rows that lack an id or a field, in their own text', async () => {
     const rows = ['N/A,host,CVE-1,p,high,x', 'a-1,host,,p,high,x', 'a-2,host', 'a-3,host,C,p,low,x']
     const { client, accepts } = await vendor((query) => (/Host/.test(query) ? rows.join('\n') : ''))
-    const { chunks, units } = await pullAll(cspmVulnerabilities, client)
-    expect(chunks.flatMap((c) => c.rejected)).toEqual([
+    const { rejected, units } = await pull(client)
+    expect(rejected).toEqual([
       { body: Buffer.from(rows[0] ?? ''), violations: ['ASSET_ID: must not be empty'] },
       { body: Buffer.from(rows[1] ?? ''), violations: ['CVE_ID: must not be empty'] },
       { body: Buffer.from(rows[2] ?? ''), violations: ['(root): has 2 fields instead of 6'] },
@@ -313,6 +173,54 @@ describe('the download of vulnerabilities', () => {
     const { units, end } = await pull(client)
     expect(units.map((u) => u.unit).toSorted()).toEqual(idsOf(simulator, 'keep'))
     expect(end.verdict).toBe('COMPLETE')
+  })
+})
+
+describe('the check of the vulnerabilities', () => {
+  const streams = Object.fromEntries(
+    prismaCloudConnector.sources.map(({ stream }) => [
+      stream,
+      { enabled: stream === 'cspm.vulnerabilities' },
+    ]),
+  )
+  /** What is asked of a tenant that has one CVE, on assets of `type`. */
+  const checked = async (type: string, settings: Record<string, unknown>) => {
+    const searched: string[] = []
+    const { client, queries } = await vendor(
+      () => '',
+      settings,
+      (query, path) => {
+        searched.push(query)
+        if (path.endsWith('/asset')) return 403
+        return { data: { items: query.includes(`'${type}'`) ? [{ cveId: 'CVE-2026-0001' }] : [] } }
+      },
+    )
+    const answers = await prismaCloudConnector.check(client)
+    const failed = answers.filter(({ error }) => error !== null)
+    return { queries, searched, failed: failed.map(({ step, error }) => [step, error?.failure]) }
+  }
+  const DENIED = [['read cspm.vulnerabilities (assets of a CVE)', 'ACCESS_FORBIDDEN']]
+
+  it('asks for the assets of a CVE of whichever type has one', async () => {
+    const { queries, searched, failed } = await checked('Host', { streams, ...KEEP })
+    expect(failed).toEqual(DENIED)
+    expect(queries).toHaveLength(1)
+    // Package, IaC, Host, and then the assets of the CVE on hosts.
+    const host = "vulnerability where asset.type IN ('Host')"
+    expect(searched.slice(2)).toEqual([host, host])
+  })
+
+  it.each([
+    ['drop', 2],
+    ['keep', 7],
+  ])('with overlap %s asks for %i types where none has a CVE', async (overlap, types) => {
+    const simulator = await runSimulator({ machines: 0 })
+    const { client } = connectPrisma(simulator.prisma, { overlap })
+    const answers = await prismaCloudConnector.check(client)
+    const own = answers.filter(({ step }) => step.startsWith('read cspm.vulnerabilities'))
+    expect(own.map(({ error }) => error)).toEqual([null, null])
+    const site = simulator.stats().sites.find((one) => one.vendor === 'prisma-cloud')
+    expect(site?.endpoints['cspm.vulnerability-search']?.requests).toBe(types)
   })
 })
 

@@ -8,7 +8,7 @@ import { xdrFindings } from '../../producers/cortex/xdr-findings.ts'
 import { xdrIncidents } from '../../producers/cortex/xdr-incidents.ts'
 import type { FindingsBehaviour } from '../../simulator/cortex/xql-behaviour.ts'
 import { connectCortex, pullAll } from '../support/connect.ts'
-import { findingsIn, saidOf, truthFor } from '../support/finding-truth.ts'
+import { findingsIn, saidOf, truthFor } from '../support/stream-truth.ts'
 import { runSimulator } from '../support/simulator.ts'
 import { QUICK } from '../support/sources.ts'
 

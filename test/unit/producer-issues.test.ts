@@ -15,6 +15,7 @@ import { QUICK, thrownBy } from '../support/sources.ts'
 const KEY = { apiKey: 'canary-cortex-key', apiKeyId: 12, securityLevel: 'standard' } as const
 type Json = Record<string, unknown>
 const dataOf = (call: Received) => (JSON.parse(call.body) as { request_data: Json }).request_data
+const WHOLE = { verdict: 'COMPLETE', declared: null, reason: null } as const
 const context = () => ({
   signal: new AbortController().signal,
   nowMs: Date.now,
@@ -116,7 +117,7 @@ describe('an issue', () => {
     expect(units).toHaveLength(230)
     expect(end).toEqual({ verdict: 'COMPLETE', declared: 230, reason: null })
     expect(received.slice(1).map((call) => dataOf(call))).toEqual(
-      [0, 100, 200].map((from) => ({
+      [0, 99, 198].map((from) => ({
         filters: [{ field: 'category', operator: 'in', value: ['VULNERABILITY'] }],
         search_from: from,
         search_to: from + 100,
@@ -134,6 +135,39 @@ describe('an issue', () => {
     }))
     expect(units).toHaveLength(230)
     expect(end).toEqual({ verdict: 'COMPLETE', declared: null, reason: null })
+  })
+
+  it('is not missed after a page one row short, whatever counts are told', async () => {
+    const items = Array.from({ length: 350 }, (_, n) => issue(n, [`a-${n}`]))
+    for (const total_count of [undefined, 350]) {
+      const { url } = await serve((call, response) => {
+        const { search_from, search_to } = dataOf(call)
+        const to = Number(search_to) - (search_from === 99 ? 1 : 0)
+        const issues = items.slice(Number(search_from), to)
+        const result_count = issues.length
+        return reply(response, 200, { reply: { issues, result_count, total_count } })
+      })
+      const { client } = connectCortex({ url, ...KEY }, {}, QUICK)
+      const { units, end } = await pullAll(cloudIssues, client)
+      expect(units).toHaveLength(350)
+      const declared = total_count ?? null
+      expect(end).toEqual({ verdict: 'COMPLETE', declared, reason: null })
+    }
+  })
+
+  it('that is counted by the specification and never comes makes the run PARTIAL', async () => {
+    const items = Array.from({ length: 120 }, (_, n) => issue(n, [`a-${n}`]))
+    const { url } = await serve((call, response) => {
+      const { search_from, search_to } = dataOf(call)
+      const issues = items.slice(Number(search_from), Number(search_to))
+      return reply(response, 200, { reply: { issues, total_count: 1_500 } })
+    })
+    const { client } = connectCortex({ url, ...KEY }, {}, QUICK)
+    expect((await pullAll(cloudIssues, client)).end).toEqual({
+      verdict: 'PARTIAL',
+      declared: 1_500,
+      reason: '120 items listed, 1500 declared',
+    })
   })
 
   it('listing that vanishes in the middle is drift, and nothing is missed', async () => {
@@ -162,9 +196,10 @@ describe('an incident', () => {
   })
   const answering = async (items: readonly unknown[], extra: (id: unknown) => Json | null) => {
     const { url, received } = await serve((call, response) => {
-      const { incident_id } = dataOf(call)
+      const { incident_id, search_from } = dataOf(call)
       if (!call.url.includes('extra_data')) {
-        return reply(response, 200, { reply: { total_count: 1, incidents: items } })
+        const incidents = items.slice(Number(search_from))
+        return reply(response, 200, { reply: { total_count: 1, incidents } })
       }
       const found = extra(incident_id)
       const gone = { err_code: 404, err_msg: 'not found', err_extra: null }
@@ -213,6 +248,80 @@ describe('an incident', () => {
     const { checkpoint } = chunks.at(-1) ?? {}
     const rest = await pullAll(xdrIncidents, client, xdrIncidents.checkpoint.parse(checkpoint))
     expect(rest.end.verdict).toBe('PARTIAL')
+  })
+
+  /** A tenant in which what the key may not see has its places in the pages. */
+  const hiding = async (
+    ids: readonly number[],
+    hidden: (id: number) => boolean,
+    facts: Json = {},
+    sources: readonly string[] = [],
+  ) => {
+    const { url, received } = await serve((call, response) => {
+      const { search_from, search_to, incident_id } = dataOf(call)
+      if (call.url.includes('extra_data')) return reply(response, 200, { reply: { incident_id } })
+      const window = ids.slice(Number(search_from), Number(search_to))
+      const incidents = window
+        .filter((id) => !hidden(id))
+        .map((id) => incident(String(id), [`h:${id}`], sources))
+      const restricted_incident_ids = window.filter(hidden).map(String)
+      const result_count = incidents.length
+      return reply(response, 200, {
+        reply: { result_count, incidents, restricted_incident_ids, ...facts },
+      })
+    })
+    const { client } = connectCortex({ url, ...KEY }, {}, QUICK)
+    return { client, received }
+  }
+  const serials = (count: number) => Array.from({ length: count }, (_, n) => 1_000 + n)
+
+  it.each([
+    ['one of the first page', [1_050]],
+    ['the last of the first page', [1_099]],
+    ['those around the end of the first page', [1_098, 1_099, 1_100, 1_101]],
+    ['a whole page', serials(100).map((id) => id + 99)],
+    ['more than a page', serials(230)],
+  ])('that may not be seen does not end the listing: %s', async (_, hidden) => {
+    const isHidden = (id: number) => hidden.includes(id)
+    const { client, received } = await hiding(serials(350), isHidden)
+    const { units, chunks, end } = await pullAll(xdrIncidents, client)
+    const visible = serials(350).filter((id) => !isHidden(id))
+    const idsOf = (all: typeof units) => all.map(({ unit }) => Number(unit.split('|', 1)[0]))
+    expect(idsOf(units)).toEqual(visible)
+    expect(end).toMatchObject({
+      verdict: 'PARTIAL',
+      reason: `${hidden.length} incidents are restricted: the key's role does not see them`,
+    })
+    // The last one shows that no more comes.
+    expect(received).toHaveLength(5)
+    const { checkpoint } = chunks[0] ?? {}
+    const rest = await pullAll(xdrIncidents, client, xdrIncidents.checkpoint.parse(checkpoint))
+    const all = new Set([...idsOf(chunks[0]?.units ?? []), ...idsOf(rest.units)])
+    expect([...all].toSorted((a, b) => a - b)).toEqual(visible)
+    expect(rest.end.verdict).toBe('PARTIAL')
+  })
+
+  it('is asked for its details once, also when two pages have it', async () => {
+    const { client, received } = await hiding(serials(150), () => false, {}, ['ASM'])
+    const { units, end } = await pullAll(xdrIncidents, client)
+    expect([units.length, end.verdict]).toEqual([150, 'COMPLETE'])
+    const asked = received
+      .filter((call) => call.url.includes('extra_data'))
+      .map((call) => Number(dataOf(call)['incident_id']))
+    expect(asked.toSorted((a, b) => a - b)).toEqual(serials(150))
+  })
+
+  it('that is counted and never comes makes the run PARTIAL; a low count does not', async () => {
+    const pullOf = async (total_count: unknown) => {
+      const { client } = await hiding(serials(250), () => false, { total_count })
+      return (await pullAll(xdrIncidents, client)).end
+    }
+    expect(await pullOf(260)).toEqual({
+      verdict: 'PARTIAL',
+      declared: null,
+      reason: '250 items listed, at least 260 declared',
+    })
+    for (const total of [250, 1, 0, null, '17']) expect(await pullOf(total)).toMatchObject(WHOLE)
   })
 
   it('is read only where the tenant has no issues, also when they may not be read', async () => {

@@ -115,14 +115,14 @@ describe('a stream', () => {
     const answers = await cortexConnector.check(client)
     const refused = answers.filter(({ error }) => error !== null)
     expect(refused.map(({ step, error }) => [step, error?.failure])).toEqual([
-      ['read Xpanse assets', 'NOT_LICENSED'],
-      ['read Xpanse services', 'NOT_LICENSED'],
+      ['read xpanse.assets', 'NOT_LICENSED'],
+      ['read xpanse.services', 'NOT_LICENSED'],
     ])
     const agents = await tenant({ role: 'agents-only' })
     const denied = (await cortexConnector.check(agents.client)).filter((a) => a.error !== null)
     expect(new Set(denied.map((a) => a.error?.failure))).toEqual(new Set(['ACCESS_FORBIDDEN']))
-    expect(denied.map((a) => a.step)).toContain('read the CVE dictionary')
-    expect(denied.map((a) => a.step)).not.toContain('read endpoints')
+    expect(denied.map((a) => a.step)).toContain('read cloud.vulnerabilities')
+    expect(denied.map((a) => a.step)).not.toContain('read xdr.endpoints')
   })
 })
 

@@ -161,17 +161,39 @@ describe('a listing that cannot be trusted', () => {
     ],
     ['gives a full page and no token', [{ ids: ids(500), total: 9_999 }], 'without a token'],
     ['gives fewer than it declares', [{ ids: ids(3), total: 4 }], '3 items listed, 4 declared'],
+    [
+      'loses its token long before the count that is saturated',
+      [
+        { ids: ids(500), token: 'a', total: 9_999 },
+        { ids: ids(500, 500), total: 9_999 },
+      ],
+      '1000 items listed, at least 9999 declared',
+    ],
   ])('because it %s is PARTIAL', async (_, pages, reason) => {
     const { client } = await dictionary(pages)
     const { end } = await pullAll(cloudVulnerabilities, client)
     expect(end).toMatchObject({ verdict: 'PARTIAL', reason: expect.stringContaining(reason) })
   })
 
-  it('is not one with a saturated count, with short pages, with an empty page', async () => {
+  it('is not one that has more than the count that is saturated', async () => {
+    for (const last of [499, 500]) {
+      const pages = Array.from({ length: 20 }, (_, n) => ({
+        ids: ids(n === 19 ? last : 500, n * 500),
+        token: n === 19 ? null : `t-${n}`,
+        total: 9_999,
+      }))
+      const { client } = await dictionary(pages)
+      const { units, end } = await pullAll(cloudVulnerabilities, client)
+      expect(units).toHaveLength(9_500 + last)
+      expect(end).toEqual({ verdict: 'COMPLETE', declared: null, reason: null })
+    }
+  })
+
+  it('is not one without a count, with short pages, with an empty page', async () => {
     const { client, received } = await dictionary([
-      { ids: ids(1), token: 'a', total: 9_999 },
-      { ids: [], token: 'b', total: 9_999 },
-      { ids: ids(1, 1), total: 9_999 },
+      { ids: ids(1), token: 'a' },
+      { ids: [], token: 'b' },
+      { ids: ids(1, 1) },
     ])
     const { units, end } = await pullAll(cloudVulnerabilities, client)
     expect(units.map((u) => u.unit)).toEqual(['CVE-0', 'CVE-1'])

@@ -4,8 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { parse as parseYaml } from 'yaml'
 import { z } from 'zod'
 import { exposureConfig, startConfig } from '../../cli/config.ts'
-import { cortexConnector } from '../../producers/cortex/connector.ts'
-import { prismaCloudConnector } from '../../producers/prisma-cloud/connector.ts'
+import { CONNECTORS } from '../../producers/sources.ts'
 import { checkConfig } from '../../runtime/config.ts'
 import { postgresConfig } from '../../sinks/postgres/config.ts'
 
@@ -13,10 +12,9 @@ const textOf = (name: string): string =>
   readFileSync(new URL(`../../${name}`, import.meta.url), 'utf8')
 const readme = textOf('README.md')
 const example = textOf('exposure.example.yaml')
-const STREAMS = {
-  'prisma-cloud': prismaCloudConnector.sources.map((source) => source.stream),
-  cortex: cortexConnector.sources.map((source) => source.stream),
-}
+const STREAMS = Object.values(CONNECTORS).flatMap(({ sources }) =>
+  sources.map((source) => source.stream),
+)
 
 /** The part of the README under a heading of the second level. */
 function section(heading: string): string {
@@ -73,7 +71,7 @@ describe('README.md', () => {
 
   it('has a row for every stream there is, and for no other', () => {
     const named = rows.flatMap(([stream = '']) => namesIn(stream))
-    expect(named.toSorted()).toEqual(Object.values(STREAMS).flat().toSorted())
+    expect(named.toSorted()).toEqual(STREAMS.toSorted())
   })
 
   it('says of each stream where it is from, what it needs and what it gives', () => {

@@ -37,7 +37,7 @@ describe.each(NAMES)('a change of %s', (name) => {
 describe('what registries let pass', () => {
   const asset = documentOf('Asset')
 
-  it('is refused: another namespace, an alias, another logical type, an enum without default', () => {
+  it('is refused: a namespace, an alias, another logical type, an enum without default', () => {
     expect(misfits(asset, { ...asset, namespace: 'exposure.v2' })).toContainEqual({
       path: '',
       reason: 'the namespace was exposure.v1 and is exposure.v2',

@@ -71,6 +71,14 @@ describe('statuses', () => {
     expect(simulator.faults.list()).toEqual([])
   })
 
+  it('refuses an address that is longer than gateways take', async () => {
+    const simulator = await runSimulator()
+    const token = await logIn(simulator)
+    const asked = async (characters: number) =>
+      (await askHosts(simulator, token, `limit=50&search=${'x'.repeat(characters)}`)).status
+    expect([await asked(7_000), await asked(8_000)]).toEqual([200, 414])
+  })
+
   it('lets requests pass first, and keeps to its tenant', async () => {
     const simulator = await runSimulator()
     const [first, second] = simulator.cortex

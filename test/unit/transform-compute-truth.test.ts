@@ -1,14 +1,12 @@
 // Every stream of Compute, pulled from the simulator and mapped, against what is true there.
 import { describe, expect, it } from 'vitest'
-import type { AssetState } from '../../contracts/asset.ts'
-import type { FindingState } from '../../contracts/finding.ts'
-import { assetUid, uid } from '../../contracts/identity.ts'
+import { assetUid } from '../../contracts/identity.ts'
 import type { Observation } from '../../contracts/ports.ts'
 import { prismaCloudConnector } from '../../producers/prisma-cloud/connector.ts'
 import type { Simulator } from '../../simulator/simulator.ts'
-import type { TrueAsset, TrueFinding } from '../../simulator/truth.ts'
 import { connectPrisma, pullAll } from '../support/connect.ts'
 import { runSimulator } from '../support/simulator.ts'
+import { assetTruthFor, assetsSaid, saidOf, truthFor } from '../support/stream-truth.ts'
 import { TENANT, expectValid, observeBytes } from '../support/transform.ts'
 
 const SOURCES = prismaCloudConnector.sources.filter((s) => s.product === 'prisma-compute')
@@ -34,75 +32,24 @@ async function observed(simulator: Simulator, stream: string): Promise<Observati
 
 const uidOf = (nativeId: string) =>
   assetUid({ vendor: 'prisma-cloud', product: 'prisma-compute', tenant: TENANT, nativeId })
-const isToldIn =
-  (stream: string) =>
-  (of: { stream: string; alsoIn?: readonly string[] }): boolean =>
-    of.stream === stream || of.alsoIn?.includes(stream) === true
-
-function expectedAsset(asset: TrueAsset) {
-  const asset_uid = uidOf(asset.nativeId)
-  const { type, value } = asset.entity
-  return {
-    asset_uid,
-    entity_uid: uid('ent_', type === null ? ['asset_uid', asset_uid] : [type, value]),
-    name: asset.name,
-    provider: asset.provider,
-    region: asset.region,
-    accountId: asset.accountId,
-    osFamily: asset.osFamily,
-    privateIps: asset.privateIps,
-    publicIps: asset.publicIps,
-  }
+/** As true of the tenant that these tests observe for. */
+function truthOf(simulator: Simulator) {
+  const { assets, findings } = simulator.truth()
+  const ofTenant = <T extends object>(told: T) => ({ ...told, tenant: TENANT })
+  return { assets: assets.map(ofTenant), findings: findings.map(ofTenant) }
 }
-const saidOfAsset = (asset: AssetState) => ({
-  asset_uid: asset.asset_uid,
-  entity_uid: asset.entity_uid,
-  name: asset.name,
-  provider: asset.cloud?.provider ?? null,
-  region: asset.cloud?.region ?? null,
-  accountId: asset.cloud?.account_id ?? null,
-  osFamily: asset.os?.family ?? null,
-  privateIps: asset.private_ips,
-  publicIps: asset.public_ips,
-})
-
-const expectedFinding = (finding: TrueFinding) => ({
-  asset_uid: uidOf(finding.assetNativeId),
-  vulnId: finding.vulnId,
-  packageType: finding.packageType,
-  packageName: finding.packageName,
-  versions: finding.versions,
-  severityId: finding.severityId,
-  fixVersions: finding.fixVersions,
-  cvss: finding.cvss,
-})
-const saidOfFinding = (finding: FindingState) => ({
-  asset_uid: finding.asset_uid,
-  vulnId: finding.vuln_id,
-  packageType: finding.package?.type ?? null,
-  packageName: finding.package?.name ?? null,
-  versions: finding.package?.versions,
-  severityId: finding.severity_id,
-  fixVersions: finding.fix?.versions ?? [],
-  cvss: finding.cvss_score,
-})
-
-const sorted = <T>(items: readonly T[]): T[] =>
-  items.toSorted((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1))
 
 describe('Compute, from the API to the observation', () => {
   it.each(STREAMS)('%s says what is true, now and some steps later', async (stream) => {
     const simulator = await runSimulator({ machines: 90, seed: 3 })
     for (let round = 0; round < 2; round += 1) {
-      const truth = simulator.truth()
+      const { assets, findings } = truthOf(simulator)
       const observations = await observed(simulator, stream)
-      const assets = truth.assets.filter(isToldIn(stream))
-      expect(assets.length).toBeGreaterThan(2)
-      expect(sorted(observations.flatMap((o) => o.assets).map(saidOfAsset))).toEqual(
-        sorted(assets.map(expectedAsset)),
-      )
-      expect(sorted(observations.flatMap((o) => o.findings).map(saidOfFinding))).toEqual(
-        sorted(truth.findings.filter(isToldIn(stream)).map(expectedFinding)),
+      const expected = assetTruthFor(assets, stream, TENANT)
+      expect(expected.length).toBeGreaterThan(2)
+      expect(assetsSaid(observations.flatMap((o) => o.assets))).toEqual(expected)
+      expect(saidOf(observations.flatMap((o) => o.findings))).toEqual(
+        truthFor(findings, stream, TENANT),
       )
       simulator.evolve(5)
     }

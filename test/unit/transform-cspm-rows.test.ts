@@ -129,6 +129,23 @@ describe('a row of the download', () => {
     })
   })
 
+  it('tells new columns and words, and numbers that are none', () => {
+    const drift = (names: string, row: string) => observeRow(`${columns},${names}`, row).drift
+    const row = 'a,host,CVE-2026-0001,p,[1]'
+    const numbers = 'CVSS_BASE_SCORE,EPSS_SCORE'
+    for (const known of ['high,N,7.5,1.7E-4', 'none,N,N/A,N/A', 'N/A,N,,']) {
+      expect(drift(numbers, `${row},${known}`)).toEqual([])
+    }
+    expect(drift('AGE', `${row},urgent,N,3`)).toEqual([
+      { kind: 'new-value', path: 'SEVERITY', detail: 'urgent' },
+      { kind: 'new-field', path: 'AGE', detail: 'string' },
+    ])
+    expect(drift(numbers, `${row},high,N,7.5/10,"1,7E-4"`)).toEqual([
+      { kind: 'type-change', path: 'CVSS_BASE_SCORE', detail: 'number -> string' },
+      { kind: 'type-change', path: 'EPSS_SCORE', detail: 'number -> string' },
+    ])
+  })
+
   it('goes to the dead letters without an id, or when it is not one row', () => {
     expect(() => observeRow(columns, 'N/A,host,CVE-1,p,[1],high,N')).toThrow(/lacks what every/)
     expect(() => observeRow(columns, 'a,host')).toThrow(/lacks what every/)

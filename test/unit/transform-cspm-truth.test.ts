@@ -1,43 +1,22 @@
 // Source and transformer of every CSPM stream together, over HTTP: what they say is the truth.
 import { describe, expect, it } from 'vitest'
-import type { AssetState } from '../../contracts/asset.ts'
-import type { FindingState } from '../../contracts/finding.ts'
-import { assetUid, uid } from '../../contracts/identity.ts'
-import type { Observation, Source, Unit } from '../../contracts/ports.ts'
+import { uid } from '../../contracts/identity.ts'
+import type { Observation, Source } from '../../contracts/ports.ts'
 import type { PrismaCloudClient } from '../../producers/prisma-cloud/client.ts'
 import { cspmConfig } from '../../producers/prisma-cloud/cspm-config.ts'
 import { cspmInventory } from '../../producers/prisma-cloud/cspm-inventory.ts'
 import { cspmVulnerabilities } from '../../producers/prisma-cloud/cspm-vulnerabilities.ts'
 import type { Simulator } from '../../simulator/simulator.ts'
-import type { TrueAsset, TrueFinding } from '../../simulator/truth.ts'
 import { connectPrisma, pullAll } from '../support/connect.ts'
 import { runSimulator } from '../support/simulator.ts'
-import { FETCHED_MS, TENANT, expectValid, transformerOf } from '../support/transform.ts'
-
-/** What the stream's transformer says of a unit as its source gave it. */
-function observeUnit(stream: string, unit: Unit): Observation {
-  const transformer = transformerOf(stream)
-  const { vendor, product } = transformer
-  const facts = {
-    connection: 'prod',
-    vendor,
-    product,
-    tenant: TENANT,
-    stream,
-    unit: unit.unit,
-    assetNativeId: unit.assetNativeId,
-    runId: 'run-1',
-    fetchedAtMs: FETCHED_MS,
-    endpoint: '/listing',
-    page: 1,
-    contentType: unit.contentType,
-    columns: unit.columns,
-    tooLargeBytes: null,
-  }
-  const observation = transformer.transform({ facts, body: unit.body ?? Buffer.alloc(0) })
-  expectValid(observation)
-  return observation
-}
+import {
+  assetTruthFor,
+  assetsSaid,
+  observationsOf,
+  saidOf,
+  truthFor,
+} from '../support/stream-truth.ts'
+import { expectValid } from '../support/transform.ts'
 
 async function said<C>(
   simulator: Simulator,
@@ -47,77 +26,19 @@ async function said<C>(
   const { client } = connectPrisma(simulator.prisma, settings)
   const { units, end } = await pullAll(source, client)
   expect(end.verdict).toBe('COMPLETE')
-  return units.map((unit) => observeUnit(source.stream, unit))
+  const observations = observationsOf(source.stream, simulator.prisma.prismaId, units)
+  for (const observation of observations) expectValid(observation)
+  return observations
 }
-
-const uidOf = (nativeId: string) =>
-  assetUid({ vendor: 'prisma-cloud', product: 'prisma-cspm', tenant: TENANT, nativeId })
-
-function expectedAsset(asset: TrueAsset) {
-  const { type, value } = asset.entity
-  const asset_uid = uidOf(asset.nativeId)
-  return {
-    asset_uid,
-    entity_uid: uid('ent_', type === null ? ['asset_uid', asset_uid] : [type, value]),
-    name: asset.name,
-    provider: asset.provider,
-    region: asset.region,
-    accountId: asset.accountId,
-    osFamily: asset.osFamily,
-    privateIps: asset.privateIps,
-    publicIps: asset.publicIps,
-  }
-}
-const saidOfAsset = (asset: AssetState) => ({
-  asset_uid: asset.asset_uid,
-  entity_uid: asset.entity_uid,
-  name: asset.name,
-  provider: asset.cloud?.provider ?? null,
-  region: asset.cloud?.region ?? null,
-  accountId: asset.cloud?.account_id ?? null,
-  osFamily: asset.os?.family ?? null,
-  privateIps: asset.private_ips,
-  publicIps: asset.public_ips,
-})
-
-const expectedFinding = (finding: TrueFinding) => ({
-  key: [
-    uidOf(finding.assetNativeId),
-    finding.vulnId,
-    finding.packageType,
-    finding.packageName,
-  ].join('|'),
-  severityId: finding.severityId,
-  cvss: finding.cvss,
-  versions: finding.versions,
-  fixVersions: finding.fixVersions,
-})
-const saidOfFinding = (finding: FindingState) => ({
-  key: [
-    finding.asset_uid,
-    finding.vuln_id,
-    finding.package?.type ?? '',
-    finding.package?.name,
-  ].join('|'),
-  severityId: finding.severity_id,
-  cvss: finding.cvss_score,
-  versions: finding.package?.versions,
-  fixVersions: finding.fix?.versions,
-})
-
-const sorted = <T>(list: readonly T[], key: (item: T) => string): T[] =>
-  list.toSorted((a, b) => (key(a) < key(b) ? -1 : 1))
 
 describe('CSPM, from its API to what is said of it', () => {
   it.each([cspmConfig, cspmInventory] as const)('gives the assets of $stream', async (source) => {
     const simulator = await runSimulator({ machines: 80, seed: 5 })
     const observations = await said(simulator, source as typeof cspmConfig)
-    const assets = observations.flatMap((o) => o.assets)
-    const expected = simulator.truth().assets.filter((a) => a.stream === source.stream)
+    const { assets } = simulator.truth()
+    const expected = assetTruthFor(assets, source.stream, simulator.prisma.prismaId)
     expect(expected.length).toBeGreaterThan(50)
-    expect(sorted(assets.map(saidOfAsset), (a) => a.asset_uid)).toEqual(
-      sorted(expected.map(expectedAsset), (a) => a.asset_uid),
-    )
+    expect(assetsSaid(observations.flatMap((o) => o.assets))).toEqual(expected)
     expect(observations.flatMap((o) => o.drift ?? [])).toEqual([])
   })
 
@@ -125,13 +46,10 @@ describe('CSPM, from its API to what is said of it', () => {
     const simulator = await runSimulator({ machines: 60, seed: 5 })
     const observations = await said(simulator, cspmVulnerabilities, { overlap })
     const findings = observations.flatMap((o) => o.findings)
-    const expected = simulator
-      .truth(overlap)
-      .findings.filter((f) => f.stream === 'cspm.vulnerabilities')
+    const told = simulator.truth(overlap).findings
+    const expected = truthFor(told, 'cspm.vulnerabilities', simulator.prisma.prismaId)
     expect(expected.length).toBeGreaterThan(20)
-    expect(sorted(findings.map(saidOfFinding), (f) => f.key)).toEqual(
-      sorted(expected.map(expectedFinding), (f) => f.key),
-    )
+    expect(saidOf(findings)).toEqual(expected)
     expect(new Set(findings.map((f) => f.finding_uid)).size).toBe(findings.length)
     expect(observations.flatMap((o) => o.drift ?? [])).toEqual([])
   })

@@ -348,6 +348,7 @@ describe('an incident', () => {
   it('in a status that no document has is resolved when it begins like it', () => {
     const unit = (status: string) => ({
       incident: { incident_id: 3, status, hosts: ['h:e'], modification_time: 1748399000000 },
+      extra: null,
     })
     const statusOf = (status: string) => first(on('e', unit(status)).findings).status
     expect(statusOf('resolved_brand_new')).toBe('RESOLVED')
@@ -356,6 +357,7 @@ describe('an incident', () => {
   })
 
   it('without a host is on no asset', () => {
-    expect(on('incident|3', { incident: { incident_id: '3', hosts: null } }).findings).toEqual([])
+    const unit = { incident: { incident_id: '3', hosts: null }, extra: null }
+    expect(on('incident|3', unit)).toMatchObject({ findings: [], findingsKnown: true })
   })
 })

@@ -209,7 +209,8 @@ describe('an external service', () => {
   it.skipIf(!samplesPresent)('is read from a recorded listing without details', () => {
     const [row] = replyOf('xpanse.get_external_services.reply.json')['external_services'] as Json[]
     const observation = observe('xpanse.services', { service: row, details: null })
-    expect(observation).toMatchObject({ findings: [], findingsKnown: false, drift: [] })
+    // Its own list of CVEs is there, and empty.
+    expect(observation).toMatchObject({ findings: [], findingsKnown: true, drift: [] })
     expect(first(observation.assets)).toMatchObject({
       asset_uid: xpanseUid('8b8f9d0a-4acd-3d88-9042-c7d17c2b44e9'),
       kind: 'EXTERNAL_SERVICE',
@@ -291,6 +292,24 @@ describe('an external service', () => {
       expect(observation).toMatchObject({ findings: [], findingsKnown: false })
     }
     expect(observe('xpanse.services', unit()).findingsKnown).toBe(true)
+  })
+
+  it('has no weakness any more where only its own list is told, and is empty', () => {
+    const none = { externally_inferred_cves: [] }
+    const some = { externally_inferred_cves: ['CVE-2026-0001'] }
+    const observed = { inferredCvesObserved: null }
+    const known = (of: Json, details: unknown) =>
+      observe('xpanse.services', { ...unit(of), details }).findingsKnown
+    expect(known(none, { details: observed })).toBe(true)
+    expect(known(none, null)).toBe(true)
+    expect(known({}, { ...none, details: observed })).toBe(true)
+    expect(known(some, { details: observed })).toBe(false)
+    expect(known(none, { ...some, details: observed })).toBe(false)
+    expect(known({ externally_inferred_cves: null }, { details: observed })).toBe(false)
+    expect(known({ externally_inferred_cves: 'null' }, { details: observed })).toBe(false)
+    // What the details list counts, whatever the short list says.
+    const listed = observe('xpanse.services', unit(none, [inferred()]))
+    expect([listed.findings.length, listed.findingsKnown]).toEqual([1, true])
   })
 
   it.each([['203.0.113.9'], [['203.0.113.9']]])('has the address %j', (ip_address) => {

@@ -109,6 +109,17 @@ const driftOf = defineRecord({
     ...each('any', 'xdm.asset.tags xdm.asset.raw_fields'),
     'xdm.network.internet_exposed': 'boolean|string',
   },
+  values: {
+    'xdm.asset.type.class': [
+      'Compute',
+      'Data',
+      'Network',
+      'Identity',
+      'External Surface',
+      'AI',
+      'Other',
+    ],
+  },
 })
 
 export const cloudAssets: Transformer = {

@@ -42,6 +42,23 @@ const riskSchema = objectOrEmpty(
   }),
 )
 
+const answerSchema = objectOrEmpty(
+  z.looseObject({
+    reply: objectOrEmpty(
+      z.looseObject({
+        incident: objectOrEmpty(
+          z.looseObject({ xpanse_risk_score: anything, xpanse_risk_explainer: riskSchema }),
+        ),
+      }),
+    ),
+  }),
+)
+/** Null where it is absent: it could not be read. */
+const extraSchema = z
+  .unknown()
+  .optional()
+  .transform((value) => (value === undefined ? null : answerSchema.parse(value)))
+
 /**
  * An element of `reply.incidents`, and for those of the attack surface the answer of
  * `get_incident_extra_data`, side by side (made up, shortened):
@@ -56,7 +73,8 @@ const riskSchema = objectOrEmpty(
  *           "confidence": "High", "exploitMaturity": "Weaponized",
  *           "reportedExploitInTheWild": true }] } } } } }
  *
- * Hosts are `name:agent id`, with `null` for no agent. Statuses beyond the documented ones occur.
+ * `extra` is null where there are no details, and absent where they could not be read. Hosts are
+ * `name:agent id`, with `null` for no agent. Statuses beyond the documented ones occur.
  */
 const unitSchema = z.looseObject({
   incident: z.looseObject({
@@ -73,20 +91,10 @@ const unitSchema = z.looseObject({
     rule_based_score: anything,
     xdr_url: maybeText,
   }),
-  extra: objectOrEmpty(
-    z.looseObject({
-      reply: objectOrEmpty(
-        z.looseObject({
-          incident: objectOrEmpty(
-            z.looseObject({ xpanse_risk_score: anything, xpanse_risk_explainer: riskSchema }),
-          ),
-        }),
-      ),
-    }),
-  ),
+  extra: extraSchema,
 })
 type Incident = z.output<typeof unitSchema>['incident']
-type Details = z.output<typeof unitSchema>['extra']['reply']['incident']
+type Details = z.output<typeof answerSchema>['reply']['incident']
 
 /** Mapped below, moved by whoever works on the incident, or counts of its alerts. */
 const KNOWN = fieldNames(`
@@ -127,7 +135,10 @@ export const xdrIncidents: Transformer = {
   rank: 1,
   transform(raw) {
     const { record, drift } = readRecord(raw, { schema: unitSchema, driftOf })
-    const findings = findingsOf(record.incident, record.extra.reply.incident, raw.facts)
+    const { incident, extra } = record
+    // Without its details nobody knows its CVEs: those told before must not look resolved.
+    if (extra === null) return { assets: [], findings: [], findingsKnown: false, drift }
+    const findings = findingsOf(incident, extra.reply.incident, raw.facts)
     return { assets: [], findings, findingsKnown: true, drift }
   },
 }

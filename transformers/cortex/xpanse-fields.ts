@@ -1,7 +1,7 @@
 // What the Xpanse listings share: words for nothing, business units, addresses, providers, scores.
 import type { Criticality } from '../../contracts/asset.ts'
 import { providerOf } from '../cloud.ts'
-import { withoutFloatNoise } from '../floats.ts'
+import { scoreText, withoutFloatNoise } from '../floats.ts'
 import { severityOf } from '../severity.ts'
 import { LIST_ITEMS_MAX, isObject, numberOf, sortedTexts, textOf, textsOf } from '../text.ts'
 
@@ -61,7 +61,15 @@ export function criticalityOf(value: unknown): Criticality | null {
   const score = numberOf(value)
   if (score === null || score < 0) return null
   const { severity } = severityOf(null, score <= SCORE_MAX ? score : null)
-  return { level: severity, score: withoutFloatNoise(score), raw: String(score) }
+  return { level: severity, score: withoutFloatNoise(score), raw: scoreText(score) }
+}
+
+/** True where at least one lists the CVEs, and none lists any. Null is no list. */
+export function saysNone(
+  records: readonly { readonly externally_inferred_cves: unknown }[],
+): boolean {
+  const counts = records.map((record) => countedOf(record.externally_inferred_cves))
+  return counts.includes(0) && counts.every((count) => count === 0 || count === null)
 }
 
 /** How many there are; null where the list is missing. */

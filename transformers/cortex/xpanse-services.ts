@@ -36,6 +36,7 @@ import {
   cloudProviderOf,
   countedOf,
   criticalityOf,
+  saysNone,
   withoutNullWords,
 } from './xpanse-fields.ts'
 
@@ -107,6 +108,7 @@ const serviceSchema = z.looseObject({
   }),
   details: objectOrEmpty(
     z.looseObject({
+      externally_inferred_cves: anything,
       details: objectOrEmpty(z.looseObject({ inferredCvesObserved: anything })),
     }),
   ),
@@ -202,8 +204,9 @@ export const xpanseServices: Transformer = {
     return {
       assets: [asset],
       findings: oneEach(observed.flatMap((one) => findingOf(one, service, asset, raw.facts))),
-      // Without details nobody says which CVEs there are: those known before stay.
-      findingsKnown: Array.isArray(given),
+      // Without this list nobody says which CVEs there are, and those known before stay; unless the
+      // service lists their names, and there are none.
+      findingsKnown: Array.isArray(given) || saysNone([service, details]),
       drift,
     }
   },

@@ -4,10 +4,7 @@ import { type Rules, type Work, withdraw, workOn } from './advance.ts'
 import { Draft } from './draft.ts'
 import { type Origin, tombstoneRecord } from './events.ts'
 import { byRank } from './merge.ts'
-import type { Entity, LifecycleStore, UnitState } from './state.ts'
-
-/** Entities and units of one transaction. */
-export const WALK_STEP_MAX = 1_000
+import { type Entity, type LifecycleStore, type UnitState, withoutMark } from './state.ts'
 
 /** What a walk does to units, and why. */
 export type WalkPlan = {
@@ -39,9 +36,10 @@ type Item =
   | { readonly kind: 'purge-unit'; readonly key: string }
 
 /**
- * One Draft per transaction, the last of which the caller completes. All of them are computed
- * before the first is committed, so no step may read what an earlier one has changed: each entity
- * and unit is in one item. After a crash the walk begins anew, and finds only what is still there.
+ * One Draft per transaction of `stepMax` items, the last of which the caller completes. A step is
+ * computed before the one ahead of it is committed, so none may read what another has changed:
+ * each entity and unit is in one item. After a crash the walk begins anew, and finds only what is
+ * still there.
  * @throws PipelineError SERIALIZATION when an event does not fit its schema
  */
 export function* walk(
@@ -50,13 +48,14 @@ export function* walk(
   firstOffset: bigint,
   rules: Rules,
   counts: Walked,
+  stepMax: number,
 ): Generator<Draft, Draft> {
   const isClosing = membersOf(plan.closing)
   const goneAssets = plan.silent ? new Set<string>() : assetsClosedBy(store, plan, isClosing)
   let draft = new Draft(store, firstOffset)
   let size = 0
   for (const item of items(store, plan)) {
-    if (size >= WALK_STEP_MAX) {
+    if (size >= stepMax) {
       yield draft
       draft = new Draft(store, firstOffset)
       size = 0
@@ -113,8 +112,6 @@ function apply(draft: Draft, work: Work, item: Item, walking: Walking): void {
       draft.forgetUnit(item.key)
   }
 }
-
-const withoutMark = ({ marked: _, ...unit }: UnitState): UnitState => unit
 
 /** True when the entity is closed by it, and not only one contributor poorer. */
 function close(work: Work, id: string, walking: Walking): boolean {

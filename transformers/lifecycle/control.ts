@@ -15,7 +15,7 @@ import { RAW_PARTITIONS } from '../../contracts/topics.ts'
 import { type WalkPlan, type Walked, ownerOf, walk } from './closing.ts'
 import { Draft } from './draft.ts'
 import { type Origin, answerRecord } from './events.ts'
-import { type Judgement, judge, unitsOf } from './listings.ts'
+import { type Judgement, heldUnits, judge, unitsOf } from './listings.ts'
 import type { LifecycleOptions } from './processor.ts'
 import { SEEN_RUNS_MAX, runOfSeenKey, streamOfSeenKey } from './state.ts'
 import type { Entity, LifecycleStore, StreamState, UnitState, Walk } from './state.ts'
@@ -105,7 +105,7 @@ function* endRun(
     units_seen: judgement.unitsSeen,
     dead_lettered: judgement.deadLettered,
     closed: walked.closed,
-    held: entitiesOnlyOf(store, judgement.held),
+    held: heldEntities(store, judgement),
     hold: judgement.hold,
     purged: walked.purged,
   }
@@ -127,7 +127,8 @@ function* walkStream(
   // After a crash, what the steps before it have done.
   const before: Walk = known.walk?.id === id ? known.walk : { id, closed: 0, purged: 0 }
   const walked = { closed: before.closed, purged: before.purged }
-  const drafts = walk(store, plan, record.offset, options, walked)
+  const { walkStepMax } = options.closing
+  const drafts = walk(store, plan, record.offset, options, walked, walkStepMax)
   for (;;) {
     const next = drafts.next()
     if (next.done) return { draft: next.value, walked }
@@ -170,15 +171,16 @@ function markedRuns(store: LifecycleStore, name: string): number {
   return runs.size
 }
 
-/** Open entities that only these units show. */
-function entitiesOnlyOf(store: LifecycleStore, unitKeys: readonly string[]): number {
-  const units = new Set(unitKeys)
+/** Open entities that would close with the units held back: no unit that stays shows them. */
+function heldEntities(store: LifecycleStore, { held, closing }: Judgement): number {
+  const going = new Set([...held, ...closing])
   const found = new Set<string>()
-  for (const key of unitKeys) {
+  for (const key of held) {
     for (const id of store.units.get(key)?.entities ?? []) {
       const entity = store.entities.get(id)
-      if (entity === undefined || entity.closed || found.has(id)) continue
-      if (entity.contributions.every(({ unit }) => units.has(unit))) found.add(id)
+      if (entity === undefined || entity.closed) continue
+      const isShown = entity.contributions.some(({ unit }) => unit === key)
+      if (isShown && entity.contributions.every(({ unit }) => going.has(unit))) found.add(id)
     }
   }
   return found.size
@@ -194,10 +196,7 @@ function* release(
   const name = streamKey(order)
   const known = store.streams.get(name) ?? NO_STREAM
   const held = known.held?.runId === order.runId ? known.held : null
-  const closing: string[] = []
-  for (const [key, unit] of held === null ? [] : unitsOf(store, `${name}|`)) {
-    if (unit.outcome !== 'gone' && unit.runId < (held?.before ?? '')) closing.push(key)
-  }
+  const closing = held === null ? [] : [...heldUnits(store, name, held)]
   const { product, stream, runId } = order
   const origin = originOf(record, order, runId, order.orderedAtMs)
   const plan: WalkPlan = {
@@ -290,7 +289,9 @@ type Counts = Partial<Omit<NonNullable<Run['tally']>, 'partition' | 'outputs'>>
 
 /** Time and tally of the answer; the offsets are those of its own transaction. */
 function tallyOf(record: KafkaRecord, draft: Draft, written: WrittenOffsets, counts: Counts) {
-  const outputs = [...draft.writtenWith(written)].map(([partitionKey, offset]) => {
+  // Sorted: the order in which they were first written is not in the log.
+  const sorted = [...draft.writtenWith(written)].toSorted(([a], [b]) => (a < b ? -1 : 1))
+  const outputs = sorted.map(([partitionKey, offset]) => {
     const cut = partitionKey.lastIndexOf('/')
     return {
       topic: partitionKey.slice(0, cut),

@@ -1,6 +1,6 @@
 // Which units the end of a run shows to be gone: listings that agree, the scope, the fuse.
 import type { RunEnd } from '../../contracts/envelope.ts'
-import type { LifecycleStore, Listing, StreamState, UnitState } from './state.ts'
+import type { Held, LifecycleStore, Listing, StreamState, UnitState } from './state.ts'
 
 export type ClosingRules = {
   /** So many complete listings in a row must lack a unit; 1 to CLOSE_AFTER_RUNS_MAX. */
@@ -11,6 +11,8 @@ export type ClosingRules = {
   readonly fuseShare: number
   /** ... and more than this many. */
   readonly fuseUnits: number
+  /** Entities and units that one transaction of a long walk closes or forgets. */
+  readonly walkStepMax: number
 }
 
 export const CLOSE_AFTER_RUNS_MAX = 10
@@ -19,6 +21,7 @@ export const CLOSING_DEFAULTS: ClosingRules = {
   purgeAfterMs: 90 * 86_400_000,
   fuseShare: 0.3,
   fuseUnits: 10,
+  walkStepMax: 1_000,
 }
 /** Two listings that drifted count as one complete one. */
 const DRIFTED_WEIGHT = 0.5
@@ -47,6 +50,8 @@ export function judge(
   const sameScope = known === undefined || known.scope === end.scope
   const scopeSince = sameScope ? (known?.scopeSince ?? '') : end.runId
   const listings = listingsWith(sameScope ? (known?.listings ?? []) : [], end)
+  // A record of this run may have been a sight of one of the absent.
+  const blind = store.blindOffset > (known?.endOffset ?? -1)
   const listed = end.kind === 'SNAPSHOT' && isListing(end)
   const before = listed ? thresholdOf(listings, rules.closeAfterRuns) : null
   const { unitsSeen, deadLettered, units, absent, outside } = survey(
@@ -56,23 +61,23 @@ export function judge(
     before ?? '',
     scopeSince,
   )
-  // The record may have been a sight of one of the absent.
-  const blind = store.blindOffset > (known?.endOffset ?? -1)
   const reason = absent.length === 0 ? null : holdReason(blind, end, absent.length, units, rules)
-  const held = reason === null ? outside : [...absent, ...outside]
-  const scopeReason = outside.length === 0 ? null : outsideReason(outside.length)
-  const hold = [reason, scopeReason].filter((text) => text !== null).join('; ')
+  // A listing that says nothing yet leaves held what an earlier one has held.
+  const still = listed && before === null ? heldStill(store, streamName, known?.held ?? null) : []
+  const held = [...(reason === null ? [] : absent), ...outside, ...still]
+  const reasons = [
+    reason,
+    outside.length === 0 ? null : outsideReason(outside.length),
+    still.length === 0 ? null : `held back since run ${known?.held?.runId}`,
+  ]
+  const hold = reasons.filter((text) => text !== null).join('; ')
   const stream: StreamState = {
     completeRunId: end.verdict === 'COMPLETE' ? end.runId : (known?.completeRunId ?? null),
     scope: end.scope,
     scopeSince,
-    listings,
-    held:
-      before === null
-        ? (known?.held ?? null)
-        : held.length === 0
-          ? null
-          : { runId: end.runId, before, startedAtMs: end.startedAtMs },
+    // Who was absent from a blind run may have been there: later runs must not count it.
+    listings: blind && listed ? listings.slice(0, -1) : listings,
+    held: heldAfter(known?.held ?? null, end, listed, before, held.length),
     walk: null,
     endOffset: Number(endOffset),
   }
@@ -83,6 +88,36 @@ export function judge(
     held: held.toSorted(),
     hold: hold === '' ? null : hold,
     stream,
+  }
+}
+
+/** The newest run that holds back, and what; a run that lists nothing leaves it as it was. */
+function heldAfter(
+  known: Held | null,
+  { runId, startedAtMs }: RunEnd,
+  listed: boolean,
+  before: string | null,
+  units: number,
+): Held | null {
+  if (!listed) return known
+  if (units === 0) return null
+  if (before !== null) return { runId, before, startedAtMs }
+  return known && { ...known, runId }
+}
+
+/** Units of a hold that nobody has seen since. */
+function heldStill(store: LifecycleStore, streamName: string, held: Held | null): string[] {
+  return held === null ? [] : [...heldUnits(store, streamName, held)]
+}
+
+/** Keys of the units that a release of this hold closes. */
+export function* heldUnits(
+  store: LifecycleStore,
+  streamName: string,
+  { before }: Held,
+): Generator<string> {
+  for (const [key, unit] of unitsOf(store, `${streamName}|`)) {
+    if (unit.outcome !== 'gone' && unit.runId < before) yield key
   }
 }
 

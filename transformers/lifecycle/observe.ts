@@ -91,8 +91,8 @@ export const newestRun = (previous: UnitState | undefined, { runId }: RawFacts):
   previous !== undefined && previous.runId > runId ? previous.runId : runId
 
 /**
- * The same bytes read by another mapping: what changes then is ours, not the vendor's. So it is with
- * the same sight read again, whose bytes may differ from the hash by what is no change.
+ * The same bytes read by another mapping: what changes then is ours, not the vendor's. So it is
+ * with the same sight read again, whose bytes may differ from the hash by what is no change.
  */
 function causeOf(previous: UnitState | undefined, rawHash: string, replayed: boolean): ChangeCause {
   if (replayed && previous?.outcome === 'ok') return 'MAPPING'

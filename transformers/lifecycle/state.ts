@@ -24,6 +24,12 @@ export type UnitState = {
   readonly marked?: boolean
 }
 
+/** The unit as its own record tells it. */
+export const withoutMark = (unit: UnitState): UnitState => {
+  const { ordinal, runId, observedAtMs, rawHash, entities, outcome, doubted } = unit
+  return { ordinal, runId, observedAtMs, rawHash, entities, outcome, doubted }
+}
+
 export type Contribution = {
   /** Key of the contributing unit. */
   readonly unit: string
@@ -211,8 +217,8 @@ function versioned(value: Buffer): unknown {
     throw new Error(`state of version ${v}; this build reads ${STATE_VERSION}`)
   return state
 }
-export const unitEntry = (key: string, { marked: _, ...unit }: UnitState): LogEntry =>
-  json(`u|${key}`, unit)
+export const unitEntry = (key: string, unit: UnitState): LogEntry =>
+  json(`u|${key}`, withoutMark(unit))
 export const entityEntry = (id: string, entity: Entity): LogEntry => json(`e|${id}`, entity)
 export const streamEntry = (key: string, s: StreamState): LogEntry => json(`r|${key}`, s)
 export const blindEntry = (offset: number): LogEntry => json('b|', offset)

@@ -6,6 +6,8 @@ const EACH = 'details.details.inferredCvesObserved[]'
 const o = (paths: string): string => below(EACH, paths)
 const c = (paths: string): string => o(below('inferredCve', paths))
 const m = (paths: string): string => c(below('inferredCveMatchMetadata', paths))
+const NO_LIST =
+  'without the list those known before stay, unless `externally_inferred_cves` is an empty list'
 const SCORES = c('cvssScoreV3 cvssScoreV2')
 
 export const xpanseServicesMapping: StreamMapping = {
@@ -62,7 +64,7 @@ export const xpanseServicesMapping: StreamMapping = {
       vuln_id: from(c('cveId'), 'upper-cased'),
       vuln_id_scheme: like('vuln_id', 'cve, ghsa, else vendor'),
       title: like('vuln_id package.name', 'built'),
-      status: from(o('activityStatus'), 'RESOLVED where Inactive, else OPEN'),
+      status: from(o('activityStatus'), `RESOLVED where Inactive, else OPEN; ${NO_LIST}`),
       resolution: like('status', 'VENDOR_CLOSED, NONE'),
       vendor_status: from(o('activityStatus')),
       severity: from(`${c('cveSeverityV3 cveSeverityV2')} ${SCORES}`, 'of version 3 first'),

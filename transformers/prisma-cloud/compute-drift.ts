@@ -78,9 +78,12 @@ const scanFields: Fields = {
   cloudMetadata,
 }
 
+/** `common.CloudProvider`, and one that is missing there. */
+const PROVIDERS = ['aws', 'azure', 'gcp', 'alibaba', 'oci', 'ibm', 'others']
+
 const scanValues = {
   type: ['host', 'agentlessHost', 'vm', 'image', 'ciImage', 'registry', 'container'],
-  'cloudMetadata.provider': ['aws', 'azure', 'gcp', 'alibaba', 'oci', 'ibm', 'others'],
+  'cloudMetadata.provider': PROVIDERS,
   // Normalised, and the words of distributions where it is not.
   'vulnerabilities[].severity': [
     'critical',
@@ -162,6 +165,7 @@ export const containerDrift = defineRecord({
       },
     },
   },
+  values: { 'info.cloudMetadata.provider': PROVIDERS },
 })
 
 /**
@@ -183,4 +187,5 @@ export const discoveredVmDrift = defineRecord({
     ),
     tags: [label],
   },
+  values: { provider: PROVIDERS },
 })

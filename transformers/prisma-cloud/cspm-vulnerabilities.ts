@@ -12,7 +12,7 @@ import { defineRecord, each } from '../drift.ts'
 import { findingUidOf } from '../finding-uid.ts'
 import { NEW_FINDING, linksOf, weaknessOf } from '../findings.ts'
 import { severityOf } from '../severity.ts'
-import { isObject, lineOf, sortedTexts, textsOf } from '../text.ts'
+import { isObject, lineOf, numberOf, sortedTexts, textOf, textsOf } from '../text.ts'
 import { timeOf } from '../times.ts'
 import { fieldNames, unmappedOf } from '../unmapped.ts'
 import {
@@ -93,18 +93,22 @@ const KINDS: Readonly<Record<string, AssetKind>> = {
   vmimage: 'CLOUD_RESOURCE',
 }
 
+const NUMBERS = ['CVSS_BASE_SCORE', 'EPSS_SCORE']
 const driftOf = defineRecord({
-  fields: each(
-    'string|number|boolean|array',
-    `3RD_PARTY_EXPLOIT_SOURCE ASSET_ID ASSET_NAME ASSET_TYPE ATTACK_COMPLEXITY ATTACK_VECTOR AT_RISK
-     CISA_KEV CLOUD_ACCOUNT_ID CVE_ID CVE_LINK CVSS_BASE_SCORE DISCOVERED_DATE DISTRIBUTION DOS
-     EPSS_SCORE EXPLOITABLE FIX_DATE FIX_VERSION INSTALLED_VERSIONS INTERNET_EXPOSED OS_RELEASE
-     PACKAGE_IN_USE PACKAGE_NAME PATCHABLE PRIVILEGES_REQUIRED PUBLISHED_DATE REGISTRY RISK_FACTORS
-     SERVICE_PROVIDER SEVERITY USER_INTERACTION`,
-  ),
+  fields: {
+    ...each(
+      'string|number|boolean|array',
+      `3RD_PARTY_EXPLOIT_SOURCE ASSET_ID ASSET_NAME ASSET_TYPE ATTACK_COMPLEXITY ATTACK_VECTOR
+       AT_RISK CISA_KEV CLOUD_ACCOUNT_ID CVE_ID CVE_LINK DISCOVERED_DATE DISTRIBUTION DOS
+       EXPLOITABLE FIX_DATE FIX_VERSION INSTALLED_VERSIONS INTERNET_EXPOSED OS_RELEASE
+       PACKAGE_IN_USE PACKAGE_NAME PATCHABLE PRIVILEGES_REQUIRED PUBLISHED_DATE REGISTRY
+       RISK_FACTORS SERVICE_PROVIDER SEVERITY USER_INTERACTION`,
+    ),
+    ...each('number', NUMBERS.join(' ')),
+  },
   values: {
     ASSET_TYPE: Object.keys(KINDS),
-    SEVERITY: ['critical', 'high', 'medium', 'low', 'informational', 'n/a'],
+    SEVERITY: ['critical', 'high', 'medium', 'low', 'informational', 'none', 'unknown', 'n/a'],
   },
 })
 
@@ -140,9 +144,10 @@ function jsonOfRow({ facts, body }: RawUnit): Buffer {
   throw new PipelineError('INVALID_RESPONSE', 'NORMALIZE', message)
 }
 
-/** What the searches tell, in the names of the columns; a row stays as it is. */
+/** What the searches tell, in the names of the columns; a row with its numbers as such. */
 function rowOf(json: unknown): unknown {
-  if (!isObject(json) || !isObject(json['asset'])) return json
+  if (!isObject(json)) return json
+  if (!isObject(json['asset'])) return withNumbers(json)
   const { asset, asset_type: type } = json
   const cve = isObject(json['vulnerability']) ? json['vulnerability'] : {}
   return {
@@ -160,6 +165,15 @@ function rowOf(json: unknown): unknown {
     AT_RISK: asset['atRisk'],
     RISK_FACTORS: cve['riskFactors'],
   }
+}
+
+/** A text that is no number stays, so that the drift shows. */
+function withNumbers(row: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const numbers = NUMBERS.filter((name) => name in row).map((name) => {
+    const text = textOf(row[name])
+    return [name, numberOf(text) ?? text] as const
+  })
+  return { ...row, ...Object.fromEntries(numbers) }
 }
 
 function findingOf(row: Row, facts: RawFacts): FindingState {
