@@ -17,7 +17,7 @@ export async function startSinks(pipeline: Pipeline, config: SinksConfig): Promi
   }
   try {
     const groupOf = (name: string) => sinkGroup(prefix, name)
-    for (const sink of createSinks(config, { groupOf, log })) {
+    for (const { sink } of createSinks(config, { groupOf, kafka: settings, log })) {
       running.push(await runSink({ settings, sink, codecs, reporter, log }))
     }
   } catch (error) {
