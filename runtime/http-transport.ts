@@ -22,10 +22,10 @@ export type TransportOptions = {
 }
 
 export type TransportRequest = {
-  readonly method: 'GET' | 'POST'
+  readonly method: 'GET' | 'POST' | 'PUT'
   readonly path: string
   readonly headers: HttpHeaders
-  readonly body: string | null
+  readonly body: string | Buffer | null
   readonly signal: AbortSignal
 }
 

@@ -76,6 +76,8 @@ export type CallOptions = {
   readonly query?: Readonly<Record<string, string | number | boolean>>
   /** Sent as JSON. */
   readonly body?: unknown
+  /** Sent as it is, in place of `body`. */
+  readonly raw?: { readonly contentType: string; readonly body: string | Buffer }
   /** What the answer may be. Default application/json. */
   readonly accept?: string
   /** Decompressed bytes of a json() answer at most. Default 16 MiB. */
@@ -93,7 +95,7 @@ export type CallOptions = {
   readonly quiet?: boolean
 }
 
-type Method = 'GET' | 'POST'
+type Method = TransportRequest['method']
 export type JsonAnswer = {
   readonly status: number
   readonly headers: HttpHeaders
@@ -287,13 +289,18 @@ class Client implements HttpClient {
 }
 
 function requestOf(call: Call, authentication: HttpHeaders): Omit<TransportRequest, 'signal'> {
-  const { body, accept = 'application/json' } = call.options
-  const contentType = body === undefined ? {} : { 'content-type': 'application/json' }
+  const { body, raw, accept = 'application/json' } = call.options
+  const json = body === undefined ? null : JSON.stringify(body)
+  const contentType = raw?.contentType ?? (json === null ? null : 'application/json')
   return {
     method: call.method,
     path: call.target,
-    headers: { accept, ...contentType, ...authentication },
-    body: body === undefined ? null : JSON.stringify(body),
+    headers: {
+      accept,
+      ...(contentType === null ? {} : { 'content-type': contentType }),
+      ...authentication,
+    },
+    body: raw?.body ?? json,
   }
 }
 
