@@ -18,6 +18,7 @@ import {
   type TransportRequest,
   createTransport,
   peek,
+  readUpTo,
 } from './http-transport.ts'
 
 /** An answer as the vendor's table sees it. */
@@ -78,6 +79,8 @@ export type CallOptions = {
   readonly body?: unknown
   /** Sent as it is, in place of `body`. */
   readonly raw?: { readonly contentType: string; readonly body: string | Buffer }
+  /** Beside those of authentication, which win. */
+  readonly headers?: HttpHeaders
   /** What the answer may be. Default application/json. */
   readonly accept?: string
   /** Decompressed bytes of a json() answer at most. Default 16 MiB. */
@@ -289,7 +292,7 @@ class Client implements HttpClient {
 }
 
 function requestOf(call: Call, authentication: HttpHeaders): Omit<TransportRequest, 'signal'> {
-  const { body, raw, accept = 'application/json' } = call.options
+  const { body, raw, headers, accept = 'application/json' } = call.options
   const json = body === undefined ? null : JSON.stringify(body)
   const contentType = raw?.contentType ?? (json === null ? null : 'application/json')
   return {
@@ -298,6 +301,7 @@ function requestOf(call: Call, authentication: HttpHeaders): Omit<TransportReque
     headers: {
       accept,
       ...(contentType === null ? {} : { 'content-type': contentType }),
+      ...headers,
       ...authentication,
     },
     body: raw?.body ?? json,
@@ -329,17 +333,6 @@ function finalError(error: PipelineError, refusal: Refusal | null): PipelineErro
     cause: error,
     ...(http === undefined ? {} : { http }),
   })
-}
-
-async function readUpTo(body: AsyncIterable<Buffer>, bytesMax: number): Promise<Buffer | null> {
-  const pieces: Buffer[] = []
-  let length = 0
-  for await (const piece of body) {
-    pieces.push(piece)
-    length += piece.length
-    if (length > bytesMax) return null
-  }
-  return Buffer.concat(pieces, length)
 }
 
 const isSuccess = (status: number): boolean => status >= 200 && status < 300
