@@ -4,6 +4,10 @@ import type { Sink } from '../contracts/ports.ts'
 import type { KafkaSettings } from '../runtime/kafka/types.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { SinkFilter, SinkStart } from '../runtime/sink-settings.ts'
+import { kafkaJsonConfig } from './kafka-json/config.ts'
+import { createKafkaJsonSink } from './kafka-json/sink.ts'
+import { openSearchConfig } from './opensearch/config.ts'
+import { createOpenSearchSink } from './opensearch/sink.ts'
 import { postgresConfig } from './postgres/config.ts'
 import { createPostgresSink } from './postgres/sink.ts'
 
@@ -28,6 +32,8 @@ const sinkType = <S extends z.ZodType, const H extends boolean>(
 
 /** By the name that a type has in exposure.yaml under `sinks`, which is that of its folder. */
 export const SINKS = {
+  'kafka-json': sinkType(z.array(kafkaJsonConfig), createKafkaJsonSink, { holdsState: false }),
+  opensearch: sinkType(openSearchConfig, createOpenSearchSink, { holdsState: true }),
   postgres: sinkType(postgresConfig, createPostgresSink, { holdsState: true }),
 }
 type SinkTypes = typeof SINKS
