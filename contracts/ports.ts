@@ -178,7 +178,8 @@ export type Rejection = { readonly index: number; readonly reason: string }
 export type OpenSink = {
   /**
    * True when `write` itself commits the group's offset, in the Kafka transaction of its records:
-   * nobody else may then, or a late commit would set it back.
+   * nobody else may then, or a late commit would set it back. Of a batch with rejections it writes
+   * nothing: the batch comes again without those records.
    */
   readonly commitsOffsets?: boolean
   /** Where the store itself says to go on; null when it keeps no offset for that partition. */

@@ -253,10 +253,16 @@ async function writeSlice(writer: Writer, slice: ConsumedBatch, guarded: Guarded
     const refused = rejections.flatMap((rejection) => refusedOf(sources, rejection))
     await guarded(() => sendDeadLetters(writer, refused))
     // A store that keeps offsets has stopped before the first rejection; this moves it on.
-    await guarded(() => store.write({ ...batch, records: [] }))
+    const rest = store.commitsOffsets === true ? without(records, rejections) : []
+    await guarded(() => store.write({ ...batch, records: rest }))
   }
   sent.delete(partitionKey(topic, partition))
   options.onProgress?.({ topic, partition, nextOffset, records: records.length })
+}
+
+function without(records: readonly SinkRecord[], rejections: readonly Rejection[]): SinkRecord[] {
+  const refused = new Set(rejections.map(({ index }) => index))
+  return records.filter((_record, index) => !refused.has(index))
 }
 
 type Refused = { readonly record: KafkaRecord; readonly error: PipelineError }

@@ -7,9 +7,9 @@ import type { HeldEntity, SinkWorlds } from './sink-world.ts'
 
 const SCHEMA = 'exposure'
 const HELD = `
-  SELECT 'asset' AS kind, asset_uid AS uid, revision::int, status FROM ${SCHEMA}.asset
+  SELECT 'asset' AS kind, asset_uid AS uid, revision::float8, status FROM ${SCHEMA}.asset
   UNION ALL
-  SELECT 'finding', finding_uid, revision::int, status FROM ${SCHEMA}.finding`
+  SELECT 'finding', finding_uid, revision::float8, status FROM ${SCHEMA}.finding`
 
 export const postgresWorlds: SinkWorlds = {
   refused: { title: 'a\u0000b' },
