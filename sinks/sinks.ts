@@ -10,6 +10,8 @@ import { openSearchConfig } from './opensearch/config.ts'
 import { createOpenSearchSink } from './opensearch/sink.ts'
 import { postgresConfig } from './postgres/config.ts'
 import { createPostgresSink } from './postgres/sink.ts'
+import { webhookConfig } from './webhook/config.ts'
+import { createWebhookSink } from './webhook/sink.ts'
 
 export type SinkContext = {
   /** The consumer group of a sink, by its name: stores that keep offsets keep them under it. */
@@ -35,6 +37,7 @@ export const SINKS = {
   'kafka-json': sinkType(z.array(kafkaJsonConfig), createKafkaJsonSink, { holdsState: false }),
   opensearch: sinkType(openSearchConfig, createOpenSearchSink, { holdsState: true }),
   postgres: sinkType(postgresConfig, createPostgresSink, { holdsState: true }),
+  webhook: sinkType(z.array(webhookConfig), createWebhookSink, { holdsState: false }),
 }
 type SinkTypes = typeof SINKS
 type SinkType = keyof SinkTypes
