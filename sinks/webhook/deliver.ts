@@ -41,11 +41,12 @@ export type Delivery = {
 export function createDelivery(config: WebhookConfig): Delivery {
   const stopping = new AbortController()
   let open: { readonly origin: string; readonly client: HttpClient } | null = null
+  let secrets: readonly string[] = []
 
   const clientFor = async ({ origin }: URL): Promise<HttpClient> => {
     if (open?.origin === origin) return open.client
     const last = open
-    open = { origin, client: clientOf(config, origin, stopping.signal) }
+    open = { origin, client: clientOf(config, origin, stopping.signal, () => secrets) }
     // Another address since: who mends it need not start anew.
     await last?.client.close()
     return open.client
@@ -54,6 +55,7 @@ export function createDelivery(config: WebhookConfig): Delivery {
   return {
     async send(error, action) {
       const message = messageOf(config, error, action)
+      secrets = message.secrets
       const client = await clientFor(message.url)
       const timeout = AbortSignal.timeout(CALL_TIMEOUT_MS)
       try {
@@ -80,7 +82,12 @@ export function createDelivery(config: WebhookConfig): Delivery {
   }
 }
 
-function clientOf(config: WebhookConfig, origin: string, signal: AbortSignal): HttpClient {
+function clientOf(
+  config: WebhookConfig,
+  origin: string,
+  signal: AbortSignal,
+  secrets: () => readonly string[],
+): HttpClient {
   const gapMs = config.format === 'slack' ? SLACK_GAP_MS : 0
   return createHttpClient({
     baseUrl: origin,
@@ -96,7 +103,8 @@ function clientOf(config: WebhookConfig, origin: string, signal: AbortSignal): H
     onUnauthorized: async () => undefined,
     classify: refused,
     requestIdHeaders: [],
-    redact: (text) => text,
+    // Here too: what the receiver repeats is cut later, and might be in the middle of one.
+    redact: redactor(secrets),
     // One try: whoever hands out batches tries again, with pauses that keep the membership.
     retry: { ...DEFAULT_RETRY, attemptsMax: {} },
     nowMs: Date.now,
