@@ -235,15 +235,16 @@ describe('the secrets of a webhook', () => {
   /** Every secret of these tests has the word in it, and a part of one is a leak as well. */
   const expectNone = (told: unknown) =>
     expect(inspect(told, { depth: null, showHidden: true })).not.toContain('canary')
-  /** So long that a secret behind it is cut. */
-  const padding = 'x'.repeat(480)
+  /** Puts a text where the 500 characters that are kept of an answer end in its first secret. */
+  const cutInSecret = (text: string) => 'x'.repeat(494 - text.indexOf('canary')) + text
 
   it.each(['slack', 'pagerduty', 'json'] as const)(
     'are in no error and no reason of %s, though the receiver repeats them',
     async (format) => {
       const { sink } = await webhookWorld(format, {}, (response, number, { url, body }) => {
-        const repeated = number === 1 ? `${url} ${body}` : `${padding}${url} ${body}`
-        response.writeHead(number === 1 ? 500 : 400).end(repeated)
+        const repeated = `${url} ${body}`
+        if (number === 1) response.writeHead(500).end(repeated)
+        else response.writeHead(400).end(cutInSecret(repeated))
       })
       expectNone(await failureOf(sink.write(errorBatch([raised]))))
       const rejections = await sink.write(errorBatch([raised]))
