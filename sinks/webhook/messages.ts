@@ -24,7 +24,7 @@ function placeOf(error: ConnectorError): string {
 
 const iso = (ms: number): string => new Date(ms).toISOString()
 
-// --- Slack -------------------------------------------------------------------------------------
+// --- Slack ----------------------------------------------------------------------------------
 
 /** What Slack would read as a link, a mention or an entity. */
 const escaped = (text: string): string =>
@@ -52,7 +52,7 @@ export function slackBody(error: ConnectorError, action: Action): object {
   }
 }
 
-// --- PagerDuty -----------------------------------------------------------------------------------
+// --- PagerDuty ------------------------------------------------------------------------------
 
 const PAGERDUTY_SEVERITIES: Readonly<Record<Severity, string>> = {
   UNKNOWN: 'warning',
@@ -63,7 +63,7 @@ const PAGERDUTY_SEVERITIES: Readonly<Record<Severity, string>> = {
   CRITICAL: 'critical',
 }
 
-/** An event of the Events API v2. An update triggers again, which PagerDuty adds to its incident. */
+/** Of the Events API v2. An update triggers again, which PagerDuty adds to its incident. */
 export function pagerDutyBody(error: ConnectorError, action: Action, routingKey: string): object {
   const summary = `${titleOf(error)}: ${placeOf(error)}: ${error.message}`
   const head = { routing_key: routingKey, dedup_key: error.fingerprint }
@@ -92,7 +92,7 @@ export function pagerDutyBody(error: ConnectorError, action: Action, routingKey:
   }
 }
 
-// --- anything else -------------------------------------------------------------------------------
+// --- anything else --------------------------------------------------------------------------
 
 /** The whole event as the contract has it; times are epoch milliseconds. */
 export const jsonBody = (error: ConnectorError, action: Action): object => ({

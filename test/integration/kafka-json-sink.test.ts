@@ -82,7 +82,7 @@ const uidsOf = (records: readonly KafkaRecord[]) =>
   )
 
 describe('the JSON topic', () => {
-  it('has the OCSF event of everything OCSF has a class for, under the uid of the event', async () => {
+  it('has the OCSF event of what OCSF has a class for, under its uid', async () => {
     const world = await jsonWorld()
     const asset = assetEvent('a1')
     const finding = findingEvent('f1')
@@ -153,7 +153,7 @@ describe('the writer of a partition', () => {
     expect(uidsOf(await world.written()).toSorted()).toEqual(['f1', 'f2', 'f3'])
   })
 
-  it('is shut out when another has taken the partition, and looks anew before it writes', async () => {
+  it('is shut out when another has taken over, and looks anew before it writes', async () => {
     const world = await jsonWorld()
     const asleep = await world.open()
     await asleep.write(world.batch(['f1']))

@@ -203,7 +203,7 @@ describe('a receiver in trouble', () => {
       { index: 1, reason: expect.stringMatching(/HTTP 400: invalid_payload/) as string },
     ])
     expect(received).toHaveLength(3)
-    // The dead letter could not be written: the batch comes again, and is refused in the same place.
+    // The dead letter could not be written: the batch comes again, and is refused at one place.
     expect(await sink.write(batch)).toEqual(rejections)
     expect(await sink.write({ ...batch, records: [] })).toEqual([])
     expect(received).toHaveLength(3)
