@@ -64,6 +64,16 @@ describe('the start of a sink', () => {
     expect(keys(second)).toEqual(['after', 'between'])
   })
 
+  it('holds for a store that keeps offsets and has none yet', async () => {
+    const topics = await eventTopics()
+    await topics.put('findings', 'same', findingEvent('before'))
+    const sink = await startMemorySink(topics, { start: 'now', stored: 0n })
+    await settled(sink)
+    await topics.put('findings', 'same', findingEvent('after'))
+    await waitFor(() => sink.kept.length > 0, { what: 'the later record' })
+    expect(sink.kept.map(({ offset }) => offset)).toEqual([1n])
+  })
+
   it('may be a time', async () => {
     const topics = await eventTopics()
     await topics.put('findings', 'before', findingEvent('before'))

@@ -9,6 +9,8 @@ import { testLog } from './kafka-scene.ts'
 type Options = Pick<RunSinkOptions, 'filter' | 'start'> & {
   readonly name?: string
   readonly kinds?: Sink['kinds']
+  /** What the store says of every partition; null, the default: it keeps no offsets. */
+  readonly stored?: bigint | null
   /** Before a batch is kept; what it throws, the store throws. */
   readonly onWrite?: (batch: SinkBatch) => void | Promise<void>
 }
@@ -24,7 +26,7 @@ export type MemorySink = {
 /** Starts it; ends with the test. */
 export async function startMemorySink(
   { settings, codecs, admin }: EventTopics,
-  { name = 'memory', kinds, filter, start, onWrite }: Options = {},
+  { name = 'memory', kinds, stored = null, filter, start, onWrite }: Options = {},
 ): Promise<MemorySink> {
   const kept: SinkRecord[] = []
   const raised: PipelineError[] = []
@@ -32,7 +34,7 @@ export async function startMemorySink(
     name,
     ...(kinds === undefined ? {} : { kinds }),
     open: async () => ({
-      storedOffset: async () => null,
+      storedOffset: async () => stored,
       async write(batch) {
         await onWrite?.(batch)
         kept.push(...batch.records)
