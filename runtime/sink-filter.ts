@@ -1,4 +1,6 @@
 // Which records a sink gets. Pure.
+import type { ConnectorError } from '../contracts/connector-error.ts'
+import { FAILURES } from '../contracts/errors.ts'
 import type { ChangeType, Severity } from '../contracts/event-meta.ts'
 import type { SinkRecord } from '../contracts/ports.ts'
 import type { SinkFilter } from './sink-settings.ts'
@@ -36,13 +38,18 @@ function factsOf(record: SinkRecord): Facts {
     case 'vulnerability':
       return metaFacts(record.value, [record.value.severity, ...severityLeft(record.value.meta)])
     case 'connector-error': {
-      const { connection_id: connection, state, severity } = record.value
-      // An end is INFORMATIONAL whatever began, and must reach who was told of the beginning.
-      return { ...NONE, connection, severities: state === 'CLEARED' ? null : [severity] }
+      const { connection_id: connection } = record.value
+      return { ...NONE, connection, severities: severityRaised(record.value) }
     }
     case 'run':
       return { ...NONE, connection: record.value.connection_id }
   }
+}
+
+/** An end is INFORMATIONAL whatever began: who was told of the beginning is told of the end. */
+function severityRaised({ state, error_type: type, severity }: ConnectorError): Severity[] | null {
+  if (state !== 'CLEARED') return [severity]
+  return type === 'UNKNOWN' ? null : [FAILURES[type].severity]
 }
 
 type Exposure = NonNullable<

@@ -46,9 +46,10 @@ describe('a filter', () => {
     expect(kept({ severities: ['CRITICAL'] }, [lowered])).toEqual([])
   })
 
-  it('never keeps back the end of an error, which is INFORMATIONAL whatever began', () => {
+  it('tells the end of an error, which is INFORMATIONAL, to who was told of its beginning', () => {
     const cleared = error({ state: 'CLEARED', severity: 'INFORMATIONAL' })
     expect(passes({ severities: ['HIGH'] }, cleared)).toBe(true)
+    expect(passes({ severities: ['CRITICAL', 'INFORMATIONAL'] }, cleared)).toBe(false)
     expect(passes({ connections: ['other'] }, cleared)).toBe(false)
   })
 
