@@ -8,6 +8,8 @@ import { kafkaJsonConfig } from './kafka-json/config.ts'
 import { createKafkaJsonSink } from './kafka-json/sink.ts'
 import { openSearchConfig } from './opensearch/config.ts'
 import { createOpenSearchSink } from './opensearch/sink.ts'
+import { parquetConfig } from './parquet/config.ts'
+import { createParquetSink } from './parquet/sink.ts'
 import { postgresConfig } from './postgres/config.ts'
 import { createPostgresSink } from './postgres/sink.ts'
 import { webhookConfig } from './webhook/config.ts'
@@ -36,6 +38,7 @@ const sinkType = <S extends z.ZodType, const H extends boolean>(
 export const SINKS = {
   'kafka-json': sinkType(z.array(kafkaJsonConfig), createKafkaJsonSink, { holdsState: false }),
   opensearch: sinkType(openSearchConfig, createOpenSearchSink, { holdsState: true }),
+  parquet: sinkType(parquetConfig, createParquetSink, { holdsState: true }),
   postgres: sinkType(postgresConfig, createPostgresSink, { holdsState: true }),
   webhook: sinkType(z.array(webhookConfig), createWebhookSink, { holdsState: false }),
 }
