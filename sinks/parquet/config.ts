@@ -12,6 +12,8 @@ export const parquetConfig = z.strictObject({
   rowsMax: z.int().min(1).max(500_000).default(50_000),
   /** The oldest row that is in no file yet is at most so old, in ms. */
   every: longDuration.default(300_000),
+  /** Between two looks for days of which small files are made one, in ms. */
+  compactEvery: longDuration.default(3_600_000),
   ...commonSink,
 })
 

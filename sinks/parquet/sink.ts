@@ -5,6 +5,7 @@ import type { OpenSink, Rejection, Sink, SinkBatch } from '../../contracts/ports
 import type { Logger } from '../../runtime/log.ts'
 import type { ParquetConfig } from './config.ts'
 import { lakeError } from './faults.ts'
+import { compactOne } from './compact.ts'
 import { commitEntry, moveFiles, newestEntry, sweepStaging } from './manifest.ts'
 import { rowOf } from './rows.ts'
 import { TABLES } from './tables.ts'
@@ -56,6 +57,7 @@ class Lake implements OpenSink {
   readonly #lost = new Set<string>()
   readonly #timer: NodeJS.Timeout
   #turn: Promise<unknown> = Promise.resolve()
+  #compactedMs = performance.now()
   #closing: Promise<void> | null = null
 
   constructor(config: ParquetConfig, writer: ParquetWriter, log: Logger) {
@@ -63,6 +65,7 @@ class Lake implements OpenSink {
     this.#writer = writer
     this.#log = log
     this.#timer = setInterval(() => {
+      this.#compactInTime()
       // The next batch meets the same fault, and whoever writes it tells of it.
       this.#inTurn(WRITING, () => this.#flushAged()).catch((error: unknown) =>
         log.debug({ err: error }, 'rows of the lake go on waiting'),
@@ -163,6 +166,20 @@ class Lake implements OpenSink {
     const oldestMs = performance.now() - this.#config.every
     const aged = [...this.#partitions.values()].filter(({ sinceMs }) => sinceMs <= oldestMs)
     for (const waiting of aged) await this.#flush(waiting)
+  }
+
+  /** One folder at a look, so that batches wait for no more than that. */
+  #compactInTime(): void {
+    const { path, compactEvery } = this.#config
+    if (performance.now() - this.#compactedMs < compactEvery) return
+    const before = this.#compactedMs
+    this.#compactedMs = performance.now()
+    const again = (hasMore: boolean) => {
+      if (hasMore) this.#compactedMs = before
+    }
+    this.#inTurn('compacting the Parquet lake', () => compactOne(path, this.#writer, Date.now()))
+      .then(again)
+      .catch((error: unknown) => this.#log.debug({ err: error }, 'the lake keeps small files'))
   }
 
   async #makeRoom(): Promise<void> {

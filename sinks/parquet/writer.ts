@@ -26,6 +26,8 @@ export type ParquetWriter = {
   stage(root: string, table: Table, rows: readonly Row[], name: string): Promise<StagedFile[]>
   /** A file without rows, so that every table can be read from the beginning. */
   empty(root: string, table: Table): Promise<StagedFile>
+  /** All rows of the files as one under STAGING: its path. */
+  merge(root: string, files: readonly string[]): Promise<string>
   close(): void
 }
 
@@ -56,6 +58,17 @@ export async function openWriter(): Promise<ParquetWriter> {
       await copy(connection, table, [], join(root, staged))
       const folder = join(table.name, `dt=${NO_DAY}`, `product=${NO_PRODUCT}`)
       return { staged, final: join(folder, 'empty.parquet') }
+    },
+    async merge(root, files) {
+      const staged = join(STAGING, `${randomBytes(8).toString('hex')}.parquet`)
+      const list = files.map((file) => quoted(join(root, file))).join(', ')
+      const target = quoted(join(root, staged))
+      await inTime(
+        connection,
+        `COPY (SELECT * FROM read_parquet([${list}], hive_partitioning = false,
+          union_by_name = true)) TO ${target} (FORMAT parquet, COMPRESSION zstd)`,
+      )
+      return staged
     },
     close() {
       connection.closeSync()

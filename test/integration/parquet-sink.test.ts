@@ -1,9 +1,18 @@
 // The Parquet lake read back by DuckDB: each record once, whatever ends between two steps.
-import { readFileSync, readdirSync, renameSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import type { Asset } from '../../contracts/asset.ts'
 import type { Finding } from '../../contracts/finding.ts'
+import { compactOne } from '../../sinks/parquet/compact.ts'
+import { openWriter } from '../../sinks/parquet/writer.ts'
 import { BASE_MS, assetEvent, errorEvent, findingEvent, runEvent } from '../support/events.ts'
 import { type TestLake, testLake } from '../support/lake.ts'
 import { batchOf } from '../support/postgres.ts'
@@ -235,6 +244,53 @@ describe('each record is there once', () => {
     await sink.write(findings(70, 2))
     const another = await lake.open()
     expect(await another.storedOffset(TOPIC, 0)).toBe(70n)
+  })
+})
+
+describe('small files of a day that is over', () => {
+  const written = async (lake: TestLake, count: number) => {
+    const sink = await lake.open()
+    for (let at = 0; at < count; at += 1) await sink.write(findings(at, 1))
+    await sink.close()
+  }
+
+  it('become one in time, and hold the same rows', async () => {
+    const lake = testLake({ rowsMax: 1, compactEvery: 50 })
+    await written(lake, 6)
+    const before = await lake.query('SELECT * FROM findings_log ORDER BY kafka_offset')
+    await lake.open()
+    await waitFor(() => lake.files().length === 1, { what: 'one file' })
+    expect(lake.files()[0]).toMatch(/product=prisma-compute\/compacted-/)
+    expect(await lake.query('SELECT * FROM findings_log ORDER BY kafka_offset')).toEqual(before)
+    expect(before).toHaveLength(6)
+  })
+
+  it('become one when a process ended in the middle, whoever goes on', async () => {
+    const lake = testLake({ rowsMax: 1 })
+    await written(lake, 5)
+    const root = lake.config.path
+    const replaced = lake.files()
+    const writer = await openWriter()
+    onTestFinished(() => writer.close())
+    // As the crash leaves it: the plan is committed, and nothing of it is done.
+    const staged = await writer.merge(root, replaced)
+    const final = join(replaced[0] ?? '', '..', 'compacted-x.parquet')
+    mkdirSync(join(root, '_compaction'))
+    const plan = JSON.stringify({ staged, final, replaced })
+    writeFileSync(join(root, '_compaction', 'plan.json'), plan)
+    expect(await compactOne(root, writer, Date.now())).toBe(true)
+    expect(lake.files()).toEqual([final])
+    expect(await offsets(lake)).toEqual([0, 1, 2, 3, 4])
+    expect(await compactOne(root, writer, Date.now())).toBe(false)
+  })
+
+  it('stay on the day that is not over', async () => {
+    const lake = testLake({ rowsMax: 1 })
+    await written(lake, 5)
+    const writer = await openWriter()
+    onTestFinished(() => writer.close())
+    expect(await compactOne(lake.config.path, writer, BASE_MS + 5)).toBe(false)
+    expect(lake.files()).toHaveLength(5)
   })
 })
 
