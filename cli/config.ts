@@ -6,7 +6,7 @@ import { connectionSettings, problemsBesidesType } from '../producers/definition
 import { PipelineError } from '../contracts/errors.ts'
 import { configFile, kafkaConfig, readConfig, registryConfig } from '../runtime/config.ts'
 import { duration, longDuration } from '../runtime/connection-config.ts'
-import { postgresConfig } from '../sinks/postgres/config.ts'
+import { sinksConfig } from '../sinks/sinks.ts'
 
 /** Names that stand more than once in a list of which nothing else is known. */
 function repeatedNames(list: unknown): string[] {
@@ -50,7 +50,7 @@ export const exposureConfig = z.strictObject({
   kafka: kafkaConfig,
   registry: registryConfig,
   connections: connections.default([]),
-  sinks: z.strictObject({ postgres: postgresConfig.optional() }).default({}),
+  sinks: sinksConfig.default({}),
   /** A temporary failure that lasts this long without one success is a disconnection. */
   disconnectedAfter: duration.default(15 * 60_000),
   lifecycle: lifecycle.prefault({}),

@@ -6,6 +6,7 @@ import { openPipeline } from '../runtime/pipeline.ts'
 import { ANY_WORDS, UsageError, aborted, parse, stopSignal } from './command.ts'
 import { loadConfig } from './config.ts'
 import { refuseIncompatible } from './schemas.ts'
+import { sinkNames } from '../sinks/sinks.ts'
 import { STAGES, type StageName, startStages } from './stages.ts'
 
 export async function run(args: readonly string[]): Promise<number> {
@@ -16,7 +17,7 @@ export async function run(args: readonly string[]): Promise<number> {
   if (stages.includes('producers') && config.connections.length === 0) {
     throw new PipelineError('CONFIGURATION', 'CONFIG', 'exposure.yaml has no connections to poll')
   }
-  if (stages.includes('sinks') && config.sinks.postgres === undefined) {
+  if (stages.includes('sinks') && sinkNames(config.sinks).length === 0) {
     throw new PipelineError('CONFIGURATION', 'CONFIG', 'exposure.yaml has no sinks to write to')
   }
   const registry = registrySettings(config.registry)

@@ -1,15 +1,15 @@
 // The status lines of `exposure start`: a line per stream, per store, per open condition.
-import { TOPICS, VENDORS, type VendorId, rawTopic, topicName } from '../contracts/topics.ts'
+import { TOPICS, type TopicName, VENDORS, type VendorId, rawTopic } from '../contracts/topics.ts'
 import type { ReadToEnd } from '../runtime/checkpoint.ts'
 import { type KnownConnection, isPaused, loadConnections } from '../runtime/connections.ts'
 import type { Admin } from '../runtime/kafka/admin.ts'
 import type { StreamCounters } from '../runtime/metrics.ts'
 import type { Pipeline } from '../runtime/pipeline.ts'
-import { sinkGroup } from '../runtime/run-sink.ts'
+import { sinkGroup, sinkTopics } from '../runtime/run-sink.ts'
+import { createSinks } from '../sinks/sinks.ts'
 import { transformerGroup } from '../transformers/main.ts'
 import type { Connection, ExposureConfig } from './config.ts'
 
-const SINK_TOPICS = ['assets', 'findings', 'vulnerabilities', 'connectorErrors', 'runs'] as const
 const CONDITIONS_MAX = 20
 
 /** The lines to print now. `lag` counts offsets, transaction markers included. */
@@ -39,10 +39,12 @@ export async function statusLines(
         `events ${c.events}, errors ${c.errors}, lag ${lag}`,
     ]
   })
-  for (const name of Object.keys(config.sinks)) {
-    const topics = SINK_TOPICS.map((topic) => topicName(prefix, topic))
-    const lag = await totalLag(admin, sinkGroup(prefix, name), topics)
-    lines.push(`sink ${name}: lag ${lag} over ${partitionCount()} partitions`)
+  const groupOf = (name: string) => sinkGroup(prefix, name)
+  const context = { groupOf, kafka: pipeline.settings, log: pipeline.log }
+  for (const { sink } of createSinks(config.sinks, context)) {
+    const topics = sinkTopics(prefix, sink)
+    const lag = await totalLag(admin, groupOf(sink.name), [...topics.keys()])
+    lines.push(`sink ${sink.name}: lag ${lag} over ${partitionCount(topics.values())} partitions`)
   }
   return [...lines, ...conditionLines(pipeline)]
 }
@@ -65,7 +67,8 @@ const isAtRest = ({ definition }: KnownConnection): boolean =>
 const stateOf = ({ state, verdict }: StreamCounters): string =>
   state === 'running' ? 'running' : (verdict ?? 'waiting')
 const vendorOf = (connection: Connection): VendorId => connection.type
-const partitionCount = () => SINK_TOPICS.reduce((sum, topic) => sum + TOPICS[topic].partitions, 0)
+const partitionCount = (topics: Iterable<TopicName>) =>
+  [...topics].reduce((sum, topic) => sum + TOPICS[topic].partitions, 0)
 
 async function totalLag(admin: Admin, group: string, topics: readonly string[]): Promise<number> {
   const partitions = await admin.lag(group, topics)

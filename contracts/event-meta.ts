@@ -13,7 +13,7 @@ import {
   withDefault,
 } from './schema-dsl.ts'
 
-const changeType = enumeration(
+export const changeType = enumeration(
   'ChangeType',
   'What this event changed with respect to the previous revision.',
   ['UNKNOWN', 'CREATED', 'UPDATED', 'RESOLVED', 'REOPENED', 'GONE', 'REFRESHED'],

@@ -179,6 +179,12 @@ export type Rejection = { readonly index: number; readonly reason: string }
 
 /** Writing a batch twice leaves the store as writing it once. */
 export type OpenSink = {
+  /**
+   * True when `write` itself commits the group's offset, in the Kafka transaction of its records:
+   * nobody else may then, or a late commit would set it back. Of a batch with rejections it writes
+   * nothing: the batch comes again without those records.
+   */
+  readonly commitsOffsets?: boolean
   /** Where the store itself says to go on; null when it keeps no offset for that partition. */
   storedOffset(topic: string, partition: number): Promise<bigint | null>
   /** @throws PipelineError SINK_UNAVAILABLE: the batch is tried again, nothing is dead-lettered. */
@@ -186,9 +192,14 @@ export type OpenSink = {
   close(): Promise<void>
 }
 
+export const SINK_KINDS = ['asset', 'finding', 'vulnerability', 'connector-error', 'run'] as const
+export type SinkKind = (typeof SINK_KINDS)[number]
+
 export type Sink = {
   /** Consumer group suffix and `sink_id` of errors. */
   readonly name: string
+  /** What it has a place for: topics of other kinds are not read. Absent: all kinds. */
+  readonly kinds?: readonly SinkKind[]
   /** Applies migrations and connects. */
   open(): Promise<OpenSink>
 }

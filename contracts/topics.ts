@@ -25,6 +25,7 @@ export type TopicName =
   | 'checkpoints'
   | 'dlq'
   | 'quarantine'
+  | 'ocsf'
 
 export type TopicSpec = {
   /** Without the configured prefix. */
@@ -92,6 +93,8 @@ export const TOPICS: Readonly<Record<TopicName, TopicSpec>> = {
     config: { ...keep(90), ...DEAD_LETTER },
     schema: null,
   },
+  /** Events as OCSF has them, in JSON: for readers that have no registry. */
+  ocsf: { name: 'exposure.ocsf', partitions: 6, config: keep(7), schema: null },
 }
 
 /** Where a vendor's raw records are. */

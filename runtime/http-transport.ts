@@ -22,10 +22,10 @@ export type TransportOptions = {
 }
 
 export type TransportRequest = {
-  readonly method: 'GET' | 'POST'
+  readonly method: 'GET' | 'POST' | 'PUT'
   readonly path: string
   readonly headers: HttpHeaders
-  readonly body: string | null
+  readonly body: string | Buffer | null
   readonly signal: AbortSignal
 }
 
@@ -161,6 +161,21 @@ export async function peek(
     }
   }
   return { head: Buffer.concat(pieces), complete, body: replay() }
+}
+
+/** All of a body, or null when it has more than `bytesMax`. */
+export async function readUpTo(
+  body: AsyncIterable<Buffer>,
+  bytesMax: number,
+): Promise<Buffer | null> {
+  const pieces: Buffer[] = []
+  let length = 0
+  for await (const piece of body) {
+    pieces.push(piece)
+    length += piece.length
+    if (length > bytesMax) return null
+  }
+  return Buffer.concat(pieces, length)
 }
 
 const GZIP_MAGIC = Buffer.from([0x1f, 0x8b])

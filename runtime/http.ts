@@ -18,6 +18,7 @@ import {
   type TransportRequest,
   createTransport,
   peek,
+  readUpTo,
 } from './http-transport.ts'
 
 /** An answer as the vendor's table sees it. */
@@ -76,6 +77,10 @@ export type CallOptions = {
   readonly query?: Readonly<Record<string, string | number | boolean>>
   /** Sent as JSON. */
   readonly body?: unknown
+  /** Sent as it is, in place of `body`. */
+  readonly raw?: { readonly contentType: string; readonly body: string | Buffer }
+  /** Beside those of authentication, which win. */
+  readonly headers?: HttpHeaders
   /** What the answer may be. Default application/json. */
   readonly accept?: string
   /** Decompressed bytes of a json() answer at most. Default 16 MiB. */
@@ -93,7 +98,7 @@ export type CallOptions = {
   readonly quiet?: boolean
 }
 
-type Method = 'GET' | 'POST'
+type Method = TransportRequest['method']
 export type JsonAnswer = {
   readonly status: number
   readonly headers: HttpHeaders
@@ -287,13 +292,19 @@ class Client implements HttpClient {
 }
 
 function requestOf(call: Call, authentication: HttpHeaders): Omit<TransportRequest, 'signal'> {
-  const { body, accept = 'application/json' } = call.options
-  const contentType = body === undefined ? {} : { 'content-type': 'application/json' }
+  const { body, raw, headers, accept = 'application/json' } = call.options
+  const json = body === undefined ? null : JSON.stringify(body)
+  const contentType = raw?.contentType ?? (json === null ? null : 'application/json')
   return {
     method: call.method,
     path: call.target,
-    headers: { accept, ...contentType, ...authentication },
-    body: body === undefined ? null : JSON.stringify(body),
+    headers: {
+      accept,
+      ...(contentType === null ? {} : { 'content-type': contentType }),
+      ...headers,
+      ...authentication,
+    },
+    body: raw?.body ?? json,
   }
 }
 
@@ -322,17 +333,6 @@ function finalError(error: PipelineError, refusal: Refusal | null): PipelineErro
     cause: error,
     ...(http === undefined ? {} : { http }),
   })
-}
-
-async function readUpTo(body: AsyncIterable<Buffer>, bytesMax: number): Promise<Buffer | null> {
-  const pieces: Buffer[] = []
-  let length = 0
-  for await (const piece of body) {
-    pieces.push(piece)
-    length += piece.length
-    if (length > bytesMax) return null
-  }
-  return Buffer.concat(pieces, length)
 }
 
 const isSuccess = (status: number): boolean => status >= 200 && status < 300

@@ -1,25 +1,37 @@
 // Runs a sink: consume, decode, write, dead-letter what is refused, and only then move on.
-import { FAILURES, type Failure, PipelineError } from '../contracts/errors.ts'
-import type { OpenSink, Rejection, Sink, SinkBatch, SinkRecord } from '../contracts/ports.ts'
+import { PipelineError } from '../contracts/errors.ts'
+import {
+  type OpenSink,
+  type Rejection,
+  SINK_KINDS,
+  type Sink,
+  type SinkBatch,
+  type SinkRecord,
+} from '../contracts/ports.ts'
 import type { KafkaRecord, OutRecord } from '../contracts/processing.ts'
 import { topicName } from '../contracts/topics.ts'
 import { AVRO_TOPICS, type AvroTopic, type Codecs } from './codecs.ts'
 import { deadLetter } from './dead-letter.ts'
-import type { ErrorScope } from './error-event.ts'
-import type { ErrorReporter } from './error-reporter.ts'
 import { type ConsumedBatch, type ConsumerControl, runConsumer } from './kafka/consumer.ts'
 import { openPublisher } from './kafka/publisher.ts'
 import { type KafkaSettings, partitionKey } from './kafka/types.ts'
 import { backoff, pause } from './kafka/waiting.ts'
-import type { Logger } from './log.ts'
+import { passes } from './sink-filter.ts'
+import type { SinkFilter, SinkStart } from './sink-settings.ts'
+import { commitStart } from './sink-start.ts'
+import {
+  type Trouble,
+  type TroubleOptions,
+  createTrouble,
+  scopeOf,
+  sinkFailure,
+} from './sink-trouble.ts'
 
 /** Records handed to a sink at once. */
 export const SINK_BATCH_RECORDS_MAX = 1_000
 const HEARTBEAT_MS = 2_000
 const OPEN_FIRST_MS = 500
 const OPEN_MAX_MS = 30_000
-/** Refusals have no end that could be seen: silent for so long, they count as over. */
-const REFUSALS_QUIET_MS = 3_600_000
 
 export type SinkProgress = {
   readonly topic: string
@@ -29,12 +41,13 @@ export type SinkProgress = {
   readonly records: number
 }
 
-export type RunSinkOptions = {
+export type RunSinkOptions = TroubleOptions & {
   readonly settings: KafkaSettings
-  readonly sink: Sink
+  /** Absent: it gets everything. */
+  readonly filter?: SinkFilter | undefined
+  /** Where to begin when the group has no offsets yet. Default: at the beginning. */
+  readonly start?: SinkStart | undefined
   readonly codecs: Codecs
-  readonly reporter: Pick<ErrorReporter, 'raise' | 'clear'>
-  readonly log: Logger
   readonly onProgress?: (progress: SinkProgress) => void
 }
 
@@ -45,6 +58,15 @@ export type RunningSink = {
 
 /** The consumer group of a sink. */
 export const sinkGroup = (prefix: string, name: string): string => `${prefix}sink.${name}`
+
+/** The topics that a sink reads, by their complete names. */
+export const sinkTopics = (prefix: string, { kinds = SINK_KINDS }: Pick<Sink, 'kinds'>) =>
+  new Map(
+    AVRO_TOPICS.filter((topic) => kinds.includes(KINDS[topic].kind)).map((topic) => [
+      topicName(prefix, topic),
+      topic,
+    ]),
+  )
 
 /**
  * Opens the store and starts consuming. A store that is away is waited for, reported and cleared,
@@ -66,8 +88,10 @@ export async function runSink(options: RunSinkOptions): Promise<RunningSink> {
   const publisher = openPublisher(settings, log)
   let consumer: { stop(): Promise<void> } | null = null
   const starting = (async () => {
-    store ??= await openInTime(sink, trouble, stopping.signal)
-    if (store === null) return
+    // Before the store is there: `now` is when the sink was started.
+    const decided = await inTime(() => decideStart(options), trouble, stopping.signal)
+    store ??= await inTime(() => sink.open(), trouble, stopping.signal)
+    if (decided === null || store === null) return
     trouble.over('open')
     const send = (records: readonly OutRecord[]) => publisher.send(records)
     consumer = await consume(options, store, send, trouble)
@@ -84,31 +108,42 @@ export async function runSink(options: RunSinkOptions): Promise<RunningSink> {
   }
 }
 
-/** Tries until the store opens; null when told to stop before that. */
-async function openInTime(
-  sink: Sink,
+/** Tries until `work` is done; null when told to stop before that. */
+async function inTime<T>(
+  work: () => Promise<T>,
   trouble: Trouble,
   signal: AbortSignal,
-): Promise<OpenSink | null> {
+): Promise<T | null> {
   const waits = backoff(OPEN_FIRST_MS, OPEN_MAX_MS)
   // Without end: a store may be away for a night, and then it is wanted.
   while (!signal.aborted) {
-    await pause(waits.nextMs(), signal)
-    if (signal.aborted) break
     try {
-      return await sink.open()
+      return await work()
     } catch (error) {
       trouble.raise('open', sinkFailure(error))
     }
+    await pause(waits.nextMs(), signal)
   }
   return null
+}
+
+async function decideStart({
+  settings,
+  sink,
+  start = 'beginning',
+  log,
+}: RunSinkOptions): Promise<true> {
+  const groupId = sinkGroup(settings.prefix, sink.name)
+  const topics = [...sinkTopics(settings.prefix, sink).keys()]
+  await commitStart({ settings, groupId, topics, start, log })
+  return true
 }
 
 type Send = (records: readonly OutRecord[]) => Promise<void>
 
 function consume(options: RunSinkOptions, store: OpenSink, send: Send, trouble: Trouble) {
   const { settings, sink, log } = options
-  const topics = new Map(AVRO_TOPICS.map((topic) => [topicName(settings.prefix, topic), topic]))
+  const topics = sinkTopics(settings.prefix, sink)
   const writer: Writer = {
     options,
     store,
@@ -123,6 +158,7 @@ function consume(options: RunSinkOptions, store: OpenSink, send: Send, trouble: 
     groupId: sinkGroup(settings.prefix, sink.name),
     topics: [...topics.keys()],
     log,
+    handlerCommits: store.commitsOffsets === true,
     onAssigned() {
       writer.compared.clear()
       writer.sent.clear()
@@ -181,7 +217,9 @@ async function startOf(
   const stored = await guarded(() => store.storedOffset(topic, partition))
   // Once per join only: holes in the log put the first record behind a perfectly right offset.
   compared.add(place)
-  if (stored === null) return firstOffset
+  // A store that has nothing yet is not read back to before the place where it was to begin.
+  const isNew = stored === 0n && (options.start ?? 'beginning') !== 'beginning'
+  if (stored === null || isNew) return firstOffset
   if (stored >= firstOffset) return stored
   options.log.debug({ topic, partition, stored, firstOffset }, 'the store is behind: reading back')
   control.seek(topic, partition, stored)
@@ -215,10 +253,16 @@ async function writeSlice(writer: Writer, slice: ConsumedBatch, guarded: Guarded
     const refused = rejections.flatMap((rejection) => refusedOf(sources, rejection))
     await guarded(() => sendDeadLetters(writer, refused))
     // A store that keeps offsets has stopped before the first rejection; this moves it on.
-    await guarded(() => store.write({ ...batch, records: [] }))
+    const rest = store.commitsOffsets === true ? without(records, rejections) : []
+    await guarded(() => store.write({ ...batch, records: rest }))
   }
   sent.delete(partitionKey(topic, partition))
   options.onProgress?.({ topic, partition, nextOffset, records: records.length })
+}
+
+function without(records: readonly SinkRecord[], rejections: readonly Rejection[]): SinkRecord[] {
+  const refused = new Set(rejections.map(({ index }) => index))
+  return records.filter((_record, index) => !refused.has(index))
 }
 
 type Refused = { readonly record: KafkaRecord; readonly error: PipelineError }
@@ -234,13 +278,16 @@ async function decodeAll(writer: Writer, slice: ConsumedBatch) {
   if (topic === undefined) {
     throw new PipelineError('INTERNAL', 'SINK', `${slice.topic} is not a topic of events`)
   }
+  const { codecs, filter } = writer.options
   const records: SinkRecord[] = []
   /** As `records`: what each was decoded from. */
   const sources: KafkaRecord[] = []
   const poison: Refused[] = []
   for (const record of slice.records) {
     try {
-      records.push(await decodeOne(writer.options.codecs, topic, record))
+      const decoded = await decodeOne(codecs, topic, record)
+      if (!passes(filter, decoded)) continue
+      records.push(decoded)
       sources.push(record)
     } catch (error) {
       if (!(error instanceof PipelineError) || error.failure !== 'SERIALIZATION') throw error
@@ -293,15 +340,6 @@ async function sendDeadLetters(writer: Writer, refused: readonly Refused[]): Pro
   }
 }
 
-const scopeOf = (sink: Sink): ErrorScope => ({
-  connection: null,
-  vendor: null,
-  product: null,
-  stream: null,
-  sink: sink.name,
-  runId: null,
-})
-
 type Outcome<T> = { readonly value: T } | { readonly error: unknown }
 
 /**
@@ -320,57 +358,5 @@ async function aliveWhile<T>(work: Promise<T>, control: ConsumerControl): Promis
     timer.abort()
     if (outcome !== undefined) return outcome
     await control.heartbeat()
-  }
-}
-
-const sinkFailure = (error: unknown): PipelineError =>
-  error instanceof PipelineError
-    ? error
-    : new PipelineError('INTERNAL', 'SINK', error instanceof Error ? error.message : 'unknown', {
-        cause: error,
-      })
-
-const REFUSALS: readonly Failure[] = ['SINK_REJECTED', 'SERIALIZATION']
-const LASTING = (Object.keys(FAILURES) as Failure[]).filter(
-  (failure) => !REFUSALS.includes(failure),
-)
-
-type Trouble = {
-  /** Reports it, and gives what to throw so that the batch is tried again in place. */
-  raise(where: string, failure: PipelineError): PipelineError
-  /** It works there; when nothing else is in trouble, what was raised is cleared. */
-  over(where: string): void
-  knows(error: PipelineError): boolean
-  /** Partitions in trouble may be another member's now; those still here will tell again. */
-  dealtAnew(): void
-}
-
-function createTrouble({ reporter, sink, log }: RunSinkOptions): Trouble {
-  const places = new Set<string>()
-  const known = new WeakSet<PipelineError>()
-  // The process before us may have left a condition open: the first success clears that as well.
-  let dirty = true
-  return {
-    raise(where, failure) {
-      places.add(where)
-      dirty = true
-      reporter.raise(failure, scopeOf(sink))
-      log.debug({ err: failure, where }, 'a sink waits')
-      // Only what is retriable is tried again in place, and this waits for somebody to mend it.
-      const thrown = failure.retriable
-        ? failure
-        : new PipelineError('SINK_UNAVAILABLE', 'SINK', failure.message, { cause: failure })
-      known.add(thrown)
-      return thrown
-    },
-    over(where) {
-      places.delete(where)
-      reporter.clear({ sink: sink.name, failures: REFUSALS, quietMs: REFUSALS_QUIET_MS })
-      if (places.size > 0 || !dirty) return
-      dirty = false
-      reporter.clear({ sink: sink.name, failures: LASTING })
-    },
-    knows: (error) => known.has(error),
-    dealtAnew: () => places.clear(),
   }
 }

@@ -15,14 +15,16 @@ export async function startSinks(pipeline: Pipeline, config: SinksConfig): Promi
   const stop = async () => {
     await Promise.all(running.map((sink) => sink.stop()))
   }
-  try {
-    const groupOf = (name: string) => sinkGroup(prefix, name)
-    for (const sink of createSinks(config, { groupOf, log })) {
-      running.push(await runSink({ settings, sink, codecs, reporter, log }))
-    }
-  } catch (error) {
+  const groupOf = (name: string) => sinkGroup(prefix, name)
+  const sinks = createSinks(config, { groupOf, kafka: settings, log })
+  const starts = sinks.map(async (sink) => {
+    running.push(await runSink({ settings, ...sink, codecs, reporter, log }))
+  })
+  // All at once: a store that takes its time to refuse must not delay the others.
+  const failed = (await Promise.allSettled(starts)).find((start) => start.status === 'rejected')
+  if (failed !== undefined) {
     await stop()
-    throw error
+    throw failed.reason
   }
   return { stop }
 }

@@ -8,11 +8,11 @@ import { startFault } from './server.ts'
 
 const DOWNLOAD_TIMEOUT_MS = 15 * 60_000
 const OUTPUT_BYTES_MAX = 4_000_000
-const POM = join(import.meta.dirname, 'pom.xml')
 
-const GOALS = {
-  kafka: 'dependency:copy-dependencies@kafka',
-  registry: 'dependency:unpack@registry',
+const PACKAGES = {
+  kafka: { pom: 'pom.xml', goal: 'dependency:copy-dependencies@kafka' },
+  registry: { pom: 'pom.xml', goal: 'dependency:unpack@registry' },
+  opensearch: { pom: 'opensearch-pom.xml', goal: 'dependency:copy-dependencies@opensearch' },
 } as const
 
 export type PackageOptions = {
@@ -33,18 +33,20 @@ export function defaultCacheDir(): string {
  * @throws PipelineError CONFIGURATION in one sentence when Maven is absent or fails
  */
 export async function getPackage(
-  name: keyof typeof GOALS,
+  name: keyof typeof PACKAGES,
   options: PackageOptions,
 ): Promise<string> {
   // The pom names every version: another pom is another folder, never a mix of both.
-  const version = createHash('sha256').update(readFileSync(POM)).digest('hex').slice(0, 12)
+  const { goal } = PACKAGES[name]
+  const pom = join(import.meta.dirname, PACKAGES[name].pom)
+  const version = createHash('sha256').update(readFileSync(pom)).digest('hex').slice(0, 12)
   const folder = join(options.cacheDir, `${name}-${version}`)
   if (existsSync(folder)) return folder
   options.log(`stack: getting ${name} from Maven Central, once, into ${options.cacheDir}`)
   const part = `${folder}.part-${randomBytes(4).toString('hex')}`
   mkdirSync(part, { recursive: true })
   try {
-    await maven(GOALS[name], part, options)
+    await maven({ goal, pom }, part, options)
     moveInto(part, folder)
   } finally {
     rmSync(part, { recursive: true, force: true })
@@ -52,8 +54,12 @@ export async function getPackage(
   return folder
 }
 
-async function maven(goal: string, out: string, options: PackageOptions): Promise<void> {
-  const args = ['-B', '-q', '-f', POM, goal, `-Dexposure.out=${out}`]
+async function maven(
+  { goal, pom }: { readonly goal: string; readonly pom: string },
+  out: string,
+  options: PackageOptions,
+): Promise<void> {
+  const args = ['-B', '-q', '-f', pom, goal, `-Dexposure.out=${out}`]
   try {
     await promisify(execFile)('mvn', args, {
       timeout: DOWNLOAD_TIMEOUT_MS,

@@ -14,6 +14,8 @@ const SESSION_TIMEOUT_MS = 30_000
 const CONCURRENCY = 3
 const RETRY_FIRST_MS = 500
 const RETRY_MAX_MS = 30_000
+/** A store that asks for a longer pause is tried before that. */
+const RETRY_AFTER_MAX_MS = 300_000
 
 /**
  * What one fetch brought for one partition. `records` is empty when it held only markers or aborted
@@ -49,6 +51,8 @@ export type ConsumerOptions = {
    * growing pause; anything else by being read anew.
    */
   readonly onBatch: (batch: ConsumedBatch, control: ConsumerControl) => Promise<void>
+  /** True: the handler commits the offsets itself, nobody else does. */
+  readonly handlerCommits?: boolean
   /** All partitions of this member, at every join, before any batch of it. */
   readonly onAssigned?: (
     partitions: { readonly topic: string; readonly partition: number }[],
@@ -93,7 +97,7 @@ export async function runConsumer(options: ConsumerOptions): Promise<{
       const handled = await handle(batch, control, options, sessionTimeoutMs)
       if (!handled || control.isSeeking()) return
       control.resolve(batch.nextOffset)
-      await control.commit(batch.nextOffset)
+      if (options.handlerCommits !== true) await control.commit(batch.nextOffset)
     },
   })
 }
@@ -118,7 +122,9 @@ async function handle(
       if (!told) options.onTrouble?.(error)
       told = true
       options.log.debug({ err: error, topic, partition }, 'a batch is tried again in place')
-      await waitAlive(waits.nextMs(), control, heartbeatIntervalOf(sessionTimeoutMs))
+      const askedMs = Math.min(error.details.retryAfterMs ?? 0, RETRY_AFTER_MAX_MS)
+      const waitMs = Math.max(waits.nextMs(), askedMs)
+      await waitAlive(waitMs, control, heartbeatIntervalOf(sessionTimeoutMs))
     }
   }
   return false

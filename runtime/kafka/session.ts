@@ -38,7 +38,7 @@ export type Work = {
   readonly outputs: readonly OutRecord[]
   /** Records that name offsets of `outputs`; asked for and sent once those are written. */
   readonly followUp?: (written: WrittenOffsets) => readonly OutRecord[]
-  readonly offsets?: ConsumedOffset
+  readonly offsets?: ConsumedOffset | readonly ConsumedOffset[]
 }
 
 export type Session = {
@@ -138,7 +138,7 @@ async function transact(
     if (work.followUp !== undefined) await send(transaction, work.followUp(written), written)
     failpoint('session.follow-up-sent')
     // After the sends: only those are retried by kafkajs while the last markers are on their way.
-    if (work.offsets !== undefined) await sendOffsets(transaction, work.offsets)
+    for (const consumed of [work.offsets ?? []].flat()) await sendOffsets(transaction, consumed)
     failpoint('session.offsets-sent')
     await transaction.commit()
     failpoint('session.committed')

@@ -1,9 +1,11 @@
 // The settings of the PostgreSQL sink.
 import { z } from 'zod'
 import { secretReference } from '../../runtime/environment.ts'
+import { commonSink } from '../../runtime/sink-settings.ts'
 
 /** `sinks.postgres` in the settings. */
 export const postgresConfig = z.strictObject({
+  ...commonSink,
   /** Reference to the whole connection URL, since it holds the password. */
   url: secretReference,
   /** Schema that holds the tables; created when it is missing. */

@@ -83,8 +83,9 @@ const pureTransformers: Rule = ({ path, text }) =>
         .map((target) => `${path}: only transformers/main.ts may import ${target}`)
 
 // A vendor's or a store's folder: the second level of a stage. Folders that are neither are
-// machinery of the stage, shared by all of them.
-const SHARED_FOLDERS = ['transformers/lifecycle']
+// machinery of the stage, shared by all of them. Formats are what several stores write.
+const FORMATS = ['sinks/ocsf', 'sinks/ecs']
+const SHARED_FOLDERS = ['transformers/lifecycle', ...FORMATS]
 
 const siblings: Rule = ({ path, text }) => {
   const own = unitOf(path)
@@ -94,6 +95,18 @@ const siblings: Rule = ({ path, text }) => {
     if (other === null || other === own || folderOf(other) !== folderOf(own)) return []
     return [`${path}: ${own} must not import ${target}`]
   })
+}
+
+/** A format is of no store: it knows the contracts, and what is beside the stores. */
+const pureFormats: Rule = ({ path, text }) => {
+  const own = FORMATS.find((folder) => path.startsWith(`${folder}/`))
+  if (own === undefined) return []
+  return localImports(path, text)
+    .filter((target) => {
+      const isBeside = /^sinks\/[^/]+$/.test(target) && target !== 'sinks/sinks.ts'
+      return folderOf(target) !== 'contracts' && !target.startsWith(`${own}/`) && !isBeside
+    })
+    .map((target) => `${path}: a format must not import ${target}`)
 }
 
 function unitOf(path: string): string | null {
@@ -212,6 +225,7 @@ export const RULES: Readonly<Record<string, Rule>> = {
   pureContracts,
   pureTransformers,
   siblings,
+  pureFormats,
   owners,
   environmentReader,
   quiet,

@@ -62,9 +62,16 @@ function pathsOf(schema: JsonSchema, path: readonly string[] = []): string[] {
 const schema = z.toJSONSchema(exposureConfig, { io: 'input', unrepresentable: 'any' })
 const settings = pathsOf(schema as JsonSchema)
 
-/** As the README names them: connections without their list, streams under one name. */
+/** Stands in the place of others that are shown. */
+const INSTEAD = new Set(['sinks.opensearch.apiKey'])
+/** Of every sink alike. */
+const OF_SINKS = /^sinks\.[^.]+\.(name|start|filter\..+)$/
+/** As the README names them: connections without their list, streams and sinks under one name. */
 const documentedName = (path: string): string =>
-  path.replace(/^connections\./, '').replace(/^streams\.(.+)\.(enabled|every)$/, 'streams.*.$2')
+  path
+    .replace(/^connections\./, '')
+    .replace(/^streams\.(.+)\.(enabled|every)$/, 'streams.*.$2')
+    .replace(OF_SINKS, 'sinks.*.$1')
 
 describe('README.md', () => {
   const rows = rowsOf(section('What is read today'))
@@ -128,7 +135,10 @@ function leavesOf(value: unknown, path: readonly string[] = []): string[] {
   return Object.entries(value).flatMap(([name, member]) => leavesOf(member, [...path, name]))
 }
 
-/** `every` of one stream shows it for all. */
+/** `every` of one stream shows it for all, and what sinks have in common, one sink. */
 const isShown = (path: string, found: ReadonlySet<string>): boolean =>
   found.has(path) ||
+  INSTEAD.has(path) ||
+  (OF_SINKS.test(path) &&
+    [...found].some((other) => documentedName(other) === documentedName(path))) ||
   (/\.streams\..*\.every$/.test(path) && found.has(path.replace(/every$/, 'enabled')))

@@ -65,6 +65,21 @@ const EXAMPLES: Record<string, { bad: [string, string][]; good: [string, string]
       ['producers/cortex/a.ts', "import { b } from '../sources.ts'"],
       ['producers/main.ts', "import { b } from './cortex/client.ts'"],
       ['transformers/cortex/a.ts', "import { b } from '../lifecycle/hash.ts'"],
+      ['sinks/postgres/a.ts', "import { b } from '../ocsf/ocsf.ts'"],
+    ],
+  },
+  pureFormats: {
+    bad: [
+      ['sinks/ocsf/a.ts', "import { b } from '../postgres/sink.ts'"],
+      ['sinks/ecs/a.ts', "import { b } from '../ocsf/device.ts'"],
+      ['sinks/ocsf/a.ts', "import { b } from '../../runtime/log.ts'"],
+      ['sinks/ocsf/a.ts', "import { b } from '../sinks.ts'"],
+    ],
+    good: [
+      ['sinks/ocsf/a.ts', "import { b } from './event.ts'"],
+      ['sinks/ecs/a.ts', "import { b } from '../said.ts'"],
+      ['sinks/ecs/a.ts', "import { b } from '../../contracts/asset.ts'"],
+      ['sinks/postgres/a.ts', "import { b } from '../../runtime/log.ts'"],
     ],
   },
   owners: {

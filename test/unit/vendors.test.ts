@@ -42,6 +42,7 @@ describe('the topics', () => {
       connections: 'exposure.connections',
       checkpoints: 'exposure.checkpoints',
       dlq: 'exposure.dlq',
+      ocsf: 'exposure.ocsf',
     })
   })
 

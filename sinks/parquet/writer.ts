@@ -1,0 +1,119 @@
+// Rows into Parquet files, one per day and product, by DuckDB.
+import { randomBytes } from 'node:crypto'
+import { access, mkdir, open, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
+import { STAGING } from './manifest.ts'
+import type { Table } from './tables.ts'
+
+const MEMORY = '512MB'
+const COPY_MS = 120_000
+/** Of one row as JSON: a description of megabytes is a row too. */
+export const ROW_BYTES_MAX = 64 * 1024 * 1024
+
+/** A row as JSON, and the folder that it belongs to. */
+export type Row = {
+  readonly day: string
+  readonly product: string
+  readonly json: string
+  readonly bytes: number
+}
+
+export type StagedFile = { readonly staged: string; readonly final: string }
+
+export type ParquetWriter = {
+  /** Writes them under STAGING; `name` is that of each file in its own folder. */
+  stage(root: string, table: Table, rows: readonly Row[], name: string): Promise<StagedFile[]>
+  /** A file without rows, so that every table can be read from the beginning. */
+  empty(root: string, table: Table): Promise<StagedFile>
+  /** All rows of the files as one under STAGING: its path. */
+  merge(root: string, files: readonly string[]): Promise<string>
+  close(): void
+}
+
+/** As hive has it for a value that is null. */
+export const NO_PRODUCT = '__HIVE_DEFAULT_PARTITION__'
+const NO_DAY = '1970-01-01'
+
+/** One DuckDB in memory; calls take turns. */
+export async function openWriter(): Promise<ParquetWriter> {
+  const instance = await DuckDBInstance.create(':memory:', { threads: '1', memory_limit: MEMORY })
+  const connection = await instance.connect()
+  return {
+    async stage(root, table, rows, name) {
+      await access(root)
+      await mkdir(join(root, STAGING), { recursive: true })
+      const files: StagedFile[] = []
+      const groups = Map.groupBy(rows, ({ day, product }) => `dt=${day}/product=${product}`)
+      for (const [folder, group] of groups) {
+        const staged = join(STAGING, `${randomBytes(8).toString('hex')}.parquet`)
+        await copy(connection, table, group, join(root, staged))
+        files.push({ staged, final: join(table.name, folder, `${name}.parquet`) })
+      }
+      return files
+    },
+    async empty(root, table) {
+      await mkdir(join(root, STAGING), { recursive: true })
+      const staged = join(STAGING, `${randomBytes(8).toString('hex')}.parquet`)
+      await copy(connection, table, [], join(root, staged))
+      const folder = join(table.name, `dt=${NO_DAY}`, `product=${NO_PRODUCT}`)
+      return { staged, final: join(folder, 'empty.parquet') }
+    },
+    async merge(root, files) {
+      const staged = join(STAGING, `${randomBytes(8).toString('hex')}.parquet`)
+      const list = files.map((file) => quoted(join(root, file))).join(', ')
+      const target = quoted(join(root, staged))
+      await inTime(
+        connection,
+        `COPY (SELECT * FROM read_parquet([${list}], hive_partitioning = false,
+          union_by_name = true)) TO ${target} (FORMAT parquet, COMPRESSION zstd)`,
+      )
+      return staged
+    },
+    close() {
+      connection.closeSync()
+      instance.closeSync()
+    },
+  }
+}
+
+async function copy(
+  connection: DuckDBConnection,
+  table: Table,
+  rows: readonly Row[],
+  target: string,
+): Promise<void> {
+  const source = `${target}.ndjson`
+  try {
+    await writeFile(source, rows.map(({ json }) => `${json}\n`).join(''))
+    await inTime(connection, copyStatement(table, source, target))
+    const file = await open(target, 'r')
+    await file.sync()
+    await file.close()
+  } finally {
+    await rm(source, { force: true })
+  }
+}
+
+function copyStatement({ columns }: Table, source: string, target: string): string {
+  const read = columns.map(
+    ([name, type]) => `${quoted(name)}: ${quoted(type === 'TIMESTAMP' ? 'BIGINT' : type)}`,
+  )
+  const chosen = columns.map(([name, type]) =>
+    type === 'TIMESTAMP' ? `epoch_ms("${name}") AS "${name}"` : `"${name}"`,
+  )
+  return `COPY (SELECT ${chosen.join(', ')} FROM read_json(${quoted(source)},
+    format = 'newline_delimited', maximum_object_size = ${ROW_BYTES_MAX},
+    columns = {${read.join(', ')}})) TO ${quoted(target)} (FORMAT parquet, COMPRESSION zstd)`
+}
+
+const quoted = (text: string) => `'${text.replaceAll("'", "''")}'`
+
+async function inTime(connection: DuckDBConnection, sql: string): Promise<void> {
+  const timer = setTimeout(() => connection.interrupt(), COPY_MS)
+  try {
+    await connection.run(sql)
+  } finally {
+    clearTimeout(timer)
+  }
+}
