@@ -4,6 +4,7 @@ import { type Definition, isPaused, loadConnections } from '../runtime/connectio
 import { type Lease, leasedSessions } from '../runtime/connections-lease.ts'
 import { ownConnections } from '../runtime/connections-owner.ts'
 import type { Pipeline } from '../runtime/pipeline.ts'
+import { stageTrouble } from '../runtime/stage-trouble.ts'
 import {
   type ConnectionOptions,
   type TurnOutcome,
@@ -50,8 +51,6 @@ export async function runProducers(
   if (options.once) return await pollOnce(pipeline, names, options, vendors)
   const { settings, reporter, log } = pipeline
   const scope = NO_CONNECTION
-  // True at first: a process before this one may have left its trouble open.
-  let troubled = true
   const owner = ownConnections({
     settings,
     readToEnd: accessOf(pipeline).readToEnd,
@@ -61,16 +60,7 @@ export async function runProducers(
       await poll(pipeline, definition, { ...options, signal }, lease, vendors)
     },
     onUnreadable: (name) => reporter.raise(unreadableError(name), { ...scope, connection: name }),
-    onTrouble: (error) => {
-      troubled = true
-      reporter.raise(error, scope)
-    },
-    onProgress: () => {
-      if (!troubled) return
-      troubled = false
-      const failures = ['TEMPORARY_FAILURE', 'INTERNAL'] as const
-      reporter.clear({ connection: null, vendor: null, sink: null, failures })
-    },
+    ...stageTrouble(reporter, scope),
     log,
   })
   const stop = () => void owner.stop()

@@ -1,11 +1,11 @@
 // What a run leaves behind it: run-end records on the raw topic and its lines in exposure.runs.
-import { type RunEnd, encodeRunEnd, streamKey } from '../contracts/envelope.ts'
+import { type RunEnd, encodeRunEnd } from '../contracts/envelope.ts'
 import { FAILURES, PipelineError } from '../contracts/errors.ts'
-import { partitionOf } from '../contracts/placement.ts'
 import type { PullEnd } from '../contracts/ports.ts'
 import type { OutRecord } from '../contracts/processing.ts'
 import type { Run, RunKind, Verdict } from '../contracts/run.ts'
-import { RAW_PARTITIONS, TOPICS, type VendorId, rawTopic, topicName } from '../contracts/topics.ts'
+import { runRecord } from '../contracts/run-record.ts'
+import { RAW_PARTITIONS, type VendorId, rawTopic } from '../contracts/topics.ts'
 import type { Released, RunCheckpoint } from './checkpoint.ts'
 
 /** A run with so many percent fewer units than before closes nothing by itself. */
@@ -134,7 +134,6 @@ export function runLedgerRecord(
   atMs: number,
   encode: (value: Run) => Buffer,
 ): OutRecord {
-  const key = streamKey(facts)
   const value: Run = {
     run_id: run.runId,
     connection_id: facts.connection,
@@ -159,11 +158,5 @@ export function runLedgerRecord(
     tally: null,
     totals: null,
   }
-  return {
-    topic: topicName(prefix, 'runs'),
-    partition: partitionOf(key, TOPICS.runs.partitions),
-    key,
-    value: encode(value),
-    headers: { 'content-type': 'application/avro' },
-  }
+  return runRecord(prefix, value, encode)
 }

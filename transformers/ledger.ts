@@ -2,10 +2,9 @@
 import { z } from 'zod'
 import { streamKey } from '../contracts/envelope.ts'
 import { PipelineError } from '../contracts/errors.ts'
-import { partitionOf } from '../contracts/placement.ts'
 import type { KafkaRecord, OutRecord, Processor, Step } from '../contracts/processing.ts'
+import { runRecord } from '../contracts/run-record.ts'
 import { type Run, isRemoval, run as runSchema } from '../contracts/run.ts'
-import { TOPICS, topicName } from '../contracts/topics.ts'
 
 export type LedgerOptions = {
   readonly prefix: string
@@ -160,20 +159,9 @@ class Entry {
   }
 
   #tell(run: Run, because: Because): void {
-    this.#outputs.push(this.#record(run))
-    this.#told.push({ run, because })
-  }
-
-  #record(value: Run): OutRecord {
     const { prefix, encode } = this.#options
-    const key = streamKey(streamOf(value))
-    return {
-      topic: topicName(prefix, 'runs'),
-      partition: partitionOf(key, TOPICS.runs.partitions),
-      key,
-      value: encode(value),
-      headers: { 'content-type': 'application/avro' },
-    }
+    this.#outputs.push(runRecord(prefix, run, encode))
+    this.#told.push({ run, because })
   }
 
   #entries(): { key: string; value: Buffer | null }[] {

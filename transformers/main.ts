@@ -13,6 +13,7 @@ import {
   runProcessor,
 } from '../runtime/kafka/processor.ts'
 import type { Pipeline } from '../runtime/pipeline.ts'
+import { stageTrouble } from '../runtime/stage-trouble.ts'
 import { releaseStep } from '../runtime/run-ledger.ts'
 import { type Because, createLedger } from './ledger.ts'
 import type { ClosingRules } from './lifecycle/listings.ts'
@@ -173,8 +174,6 @@ function runStage<S extends PartitionStore>(
   scope: ErrorScope,
   names: StageNames<S>,
 ): RunningProcessor {
-  // True at first: a process before this one may have left its trouble open.
-  let troubled = true
   return runProcessor({
     ...names,
     settings,
@@ -184,17 +183,7 @@ function runStage<S extends PartitionStore>(
     sessionTimeoutMs: SESSION_TIMEOUT_MS,
     concurrency: CONCURRENCY,
     log,
-    onTrouble: (error) => {
-      troubled = true
-      reporter.raise(error, scope)
-    },
-    onProgress: () => {
-      if (!troubled) return
-      troubled = false
-      const failures = ['TEMPORARY_FAILURE', 'INTERNAL'] as const
-      const { vendor } = scope
-      reporter.clear({ connection: null, vendor, stream: null, sink: null, failures })
-    },
+    ...stageTrouble(reporter, scope),
   })
 }
 

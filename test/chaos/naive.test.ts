@@ -86,7 +86,9 @@ describe('a produce request whose answer is lost (C2)', () => {
     const topic = await world.topic('reused', 1)
     const lost = { on: true }
     const proxy = await proxyOf(world, loseProduceAnswers(lost))
-    const producer = await naive(proxy.brokers, `${world.settings.prefix}naive`)
+    // Enough that the markers of the abort are written before the second send gives up.
+    const id = `${world.settings.prefix}naive`
+    const producer = await naive(proxy.brokers, id, SEND_RETRIES)
     const first = await producer.transaction()
     expect(await failed(first.send({ topic, messages: messages(['a', 'b']) }))).toBe(true)
     await first.abort()

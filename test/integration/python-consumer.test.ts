@@ -51,9 +51,12 @@ describe('a consumer in Python', () => {
     await topics.put('findings', 'fnd_gone', null)
 
     const { brokers, registryUrl } = stack()
-    const args = [brokers.join(','), registryUrl, topic]
-    const lines = await runPython('read_findings.py', args, READ_TIMEOUT_MS)
-    const read = lines.map((line) => JSON.parse(line) as Line)
+    const args = [brokers.join(','), registryUrl, `${topic}=avro`]
+    const lines = await runPython('read_topics.py', args, READ_TIMEOUT_MS)
+    const read = lines.map((line) => {
+      const { key, partition, headers, value } = JSON.parse(line) as Line
+      return { key, partition, headers, value }
+    })
     const byKey = new Map(read.map((line) => [line.key, line]))
     expect(read).toHaveLength(events.length + 1)
     expect(byKey.get('fnd_gone')?.value).toBeNull()

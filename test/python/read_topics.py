@@ -6,16 +6,50 @@ Usage: read_topics.py BROKERS REGISTRY_URL TOPIC=FORM...
 FORM says what values are: `avro` (decoded), `json` (parsed) or `bytes` (base64). A tombstone is null.
 """
 import base64
+import io
 import json
+import struct
 import sys
 import time
+import urllib.request
 import uuid
 
+import fastavro
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from read_findings import KAFKA_TIMEOUT_S, decode, plain
-
+HTTP_TIMEOUT_S = 10
+KAFKA_TIMEOUT_S = 15
 READ_TIMEOUT_S = 60
+
+schemas = {}
+
+
+def schema_of(registry_url, schema_id):
+    """The parsed writer schema, fetched once per id."""
+    if schema_id not in schemas:
+        url = f"{registry_url}/schemas/ids/{schema_id}"
+        with urllib.request.urlopen(url, timeout=HTTP_TIMEOUT_S) as answer:
+            schemas[schema_id] = fastavro.parse_schema(json.loads(json.load(answer)["schema"]))
+    return schemas[schema_id]
+
+
+def decode(registry_url, value):
+    """Magic byte, big-endian schema id, Avro; nothing may be left over."""
+    magic, schema_id = struct.unpack(">bI", value[:5])
+    if magic != 0:
+        raise ValueError(f"magic byte {magic}")
+    body = io.BytesIO(value[5:])
+    event = fastavro.schemaless_reader(body, schema_of(registry_url, schema_id))
+    if body.read(1):
+        raise ValueError("bytes left over")
+    return event
+
+
+def plain(value):
+    """fastavro gives datetimes for timestamp-millis; JSON gets epoch milliseconds again."""
+    if hasattr(value, "timestamp"):
+        return round(value.timestamp() * 1000)
+    raise TypeError(f"{type(value)} has no JSON form")
 
 
 def value_of(form, registry_url, value):

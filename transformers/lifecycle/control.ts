@@ -11,10 +11,11 @@ import {
 import { PipelineError } from '../../contracts/errors.ts'
 import type { KafkaRecord, Step, WrittenOffsets } from '../../contracts/processing.ts'
 import type { Run } from '../../contracts/run.ts'
+import { runRecord } from '../../contracts/run-record.ts'
 import { RAW_PARTITIONS } from '../../contracts/topics.ts'
 import { type WalkPlan, type Walked, ownerOf, walk } from './closing.ts'
 import { Draft } from './draft.ts'
-import { type Origin, answerRecord } from './events.ts'
+import type { Origin } from './events.ts'
 import { type Judgement, heldUnits, judge, unitsOf } from './listings.ts'
 import type { LifecycleOptions } from './processor.ts'
 import { SEEN_RUNS_MAX, runOfSeenKey, streamOfSeenKey } from './state.ts'
@@ -110,7 +111,7 @@ function* endRun(
     purged: walked.purged,
   }
   yield draft.step((written) => [
-    answerRecord({ ...runOf(end), ...tallyOf(record, draft, written, tally) }, options),
+    answerOf({ ...runOf(end), ...tallyOf(record, draft, written, tally) }, options),
   ])
 }
 
@@ -213,10 +214,7 @@ function* release(
   if (held !== null) draft.putStream(name, { ...known, held: null, walk: null })
   const run = { ...orderRun(order, stream, product), run_id: runId, phase: 'RELEASED' as const }
   yield draft.step((written) => [
-    answerRecord(
-      { ...run, ...tallyOf(record, draft, written, { closed: walked.closed }) },
-      options,
-    ),
+    answerOf({ ...run, ...tallyOf(record, draft, written, { closed: walked.closed }) }, options),
   ])
 }
 
@@ -257,10 +255,7 @@ function* remove(
     phase: 'REMOVED' as const,
   }
   yield draft.step((written) => [
-    answerRecord(
-      { ...run, ...tallyOf(record, draft, written, { closed: walked.closed }) },
-      options,
-    ),
+    answerOf({ ...run, ...tallyOf(record, draft, written, { closed: walked.closed }) }, options),
   ])
 }
 
@@ -289,6 +284,9 @@ const originOf = (
   const facts = { connection, vendor, product, tenant, stream, runId, fetchedAtMs: observedAtMs }
   return { facts, topic, partition, offset, timestampMs, sha256: null }
 }
+
+const answerOf = (answer: Run, { prefix, encode }: LifecycleOptions) =>
+  runRecord(prefix, answer, encode.run)
 
 type Counts = Partial<Omit<NonNullable<Run['tally']>, 'partition' | 'outputs'>>
 

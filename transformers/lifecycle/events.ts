@@ -1,7 +1,7 @@
 // From the state of an entity to its exposure event on Kafka: envelope, headers, placement.
 import type { Asset, AssetState } from '../../contracts/asset.ts'
 import type { ChangeCause, ChangeType, EventMeta, FieldChange } from '../../contracts/event-meta.ts'
-import { type RawFacts, streamKey } from '../../contracts/envelope.ts'
+import type { RawFacts } from '../../contracts/envelope.ts'
 import type { Finding, FindingState } from '../../contracts/finding.ts'
 import { eventId } from '../../contracts/identity.ts'
 import { partitionOf } from '../../contracts/placement.ts'
@@ -202,17 +202,5 @@ function exposureRecord(
       'x-tenant': meta.source.tenant,
       ...(severityId === null ? {} : { 'x-severity-id': String(severityId) }),
     },
-  }
-}
-
-/** One partition's answer to a control record, on exposure.runs. */
-export function answerRecord(value: Run, rules: { prefix: string; encode: Encode }): OutRecord {
-  const key = streamKey({ connection: value.connection_id, stream: value.stream })
-  return {
-    topic: topicName(rules.prefix, 'runs'),
-    partition: partitionOf(key, TOPICS.runs.partitions),
-    key,
-    value: rules.encode.run(value),
-    headers: { 'content-type': 'application/avro' },
   }
 }
