@@ -50,7 +50,7 @@ async function stateOf(product: Product): Promise<State> {
 const verdictsOf = (ended: Awaited<ReturnType<Product['once']>>): Record<string, string> =>
   Object.fromEntries((ended.summary?.runs ?? []).map(({ stream, verdict }) => [stream, verdict]))
 
-const isClosed = ({ status }: Finding): boolean => status === 'RESOLVED' || status === 'GONE'
+const isClosed = ({ status }: Finding): boolean => status === 'RESOLVED'
 /** What the truth is told of: an excluded weakness is known, and open for nobody. */
 const isOpen = ({ status }: Finding): boolean => status === 'OPEN'
 
