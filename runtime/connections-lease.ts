@@ -21,70 +21,90 @@ export type Lease = {
   heldAnew(signal: AbortSignal): Promise<void>
 }
 
+/** Of the wall, which is put right at times, and a steady one, which a machine's sleep stops. */
+export type Clocks = { readonly wallMs: () => number; readonly steadyMs: () => number }
+export const CLOCKS: Clocks = { wallMs: () => Date.now(), steadyMs: () => performance.now() }
+
+type Moment = { readonly wallMs: number; readonly steadyMs: number }
+const NEVER: Moment = { wallMs: 0, steadyMs: -Infinity }
+
 export class GroupLease {
   readonly #sessionTimeoutMs: number
-  readonly #nowMs: () => number
+  readonly #clocks: Clocks
   #partitions: ReadonlySet<number> = new Set()
-  /** The last answered sign of life was sent after this; 0: there is none that counts. */
-  #sentAfterMs = 0
-  #answeredMs = 0
+  /** The last answered sign of life was sent after this. */
+  #sentAfter = NEVER
+  #answered = NEVER
   #confirmedMs = 0
   #changed = Promise.withResolvers<void>()
 
-  constructor(sessionTimeoutMs: number, nowMs: () => number) {
+  constructor(sessionTimeoutMs: number, clocks: Clocks) {
     this.#sessionTimeoutMs = sessionTimeoutMs
-    this.#nowMs = nowMs
+    this.#clocks = clocks
   }
 
-  /** The partitions dealt to this member by a join that it began at `beganMs`. */
-  joined(partitions: ReadonlySet<number>, beganMs: number): void {
+  /** The partitions dealt to this member by a join that took `tookMs`, by the wall's clock. */
+  joined(partitions: ReadonlySet<number>, tookMs: number): void {
     this.#partitions = partitions
-    this.#sentAfterMs = beganMs
-    this.#answeredMs = this.#nowMs()
+    const now = this.#now()
+    // The clock was put back meanwhile: nobody knows when the join began.
+    const isKnown = tookMs >= 0
+    this.#sentAfter = isKnown
+      ? { wallMs: now.wallMs - tookMs, steadyMs: now.steadyMs - tookMs }
+      : NEVER
+    this.#answered = now
     this.#wake()
   }
 
   /** A heartbeat was answered. It was sent after the answer to the one before it. */
   answered(): void {
-    this.#sentAfterMs = this.#answeredMs
-    this.#answeredMs = this.#nowMs()
+    this.#sentAfter = this.#answered
+    this.#answered = this.#now()
     this.#wake()
   }
 
   /** The group deals anew, or is left: others may get what is held here. */
   suspended(): void {
     this.#confirmedMs = this.confirmedMs
-    this.#sentAfterMs = 0
-    this.#answeredMs = 0
+    this.#sentAfter = NEVER
+    this.#answered = NEVER
   }
 
   /** When this member last knew what it holds, epoch ms; 0: never. */
   get confirmedMs(): number {
-    return Math.max(this.#confirmedMs, this.#sentAfterMs)
+    return Math.max(this.#confirmedMs, this.#sentAfter.wallMs)
   }
 
   isHeld(partition: number): boolean {
-    const ageMs = this.#nowMs() - this.#sentAfterMs
-    return (
-      this.#partitions.has(partition) && this.#sentAfterMs > 0 && ageMs < this.#sessionTimeoutMs
-    )
+    return this.#partitions.has(partition) && this.#ageMs() < this.#sessionTimeoutMs
   }
 
   of(partition: number): Lease {
     return {
       held: (signal) => this.#until(() => this.isHeld(partition), signal),
       heldAnew: (signal) => {
-        const sinceMs = this.#nowMs()
-        const isHeld = () => this.isHeld(partition) && this.#sentAfterMs > sinceMs
+        const sinceMs = this.#clocks.steadyMs()
+        const isHeld = () => this.isHeld(partition) && this.#sentAfter.steadyMs > sinceMs
         return this.#until(isHeld, signal)
       },
     }
   }
 
+  #now(): Moment {
+    return { wallMs: this.#clocks.wallMs(), steadyMs: this.#clocks.steadyMs() }
+  }
+
+  /** By the clock that says more: a lease held for too long is worse than one asked for again. */
+  #ageMs(): number {
+    const { wallMs, steadyMs } = this.#now()
+    return Math.max(wallMs - this.#sentAfter.wallMs, steadyMs - this.#sentAfter.steadyMs)
+  }
+
   async #until(isHeld: () => boolean, signal: AbortSignal): Promise<void> {
-    const untilMs = this.#nowMs() + WAIT_MS_MAX
+    const { steadyMs } = this.#clocks
+    const untilMs = steadyMs() + WAIT_MS_MAX
     while (!isHeld()) {
-      if (signal.aborted || this.#nowMs() >= untilMs) {
+      if (signal.aborted || steadyMs() >= untilMs) {
         const text = 'the group has not confirmed that this process polls the connection'
         throw new PipelineError('TEMPORARY_FAILURE', 'PUBLISH_RAW', text)
       }

@@ -4,7 +4,7 @@ import { topicName } from '../contracts/topics.ts'
 import type { PipelineError } from '../contracts/errors.ts'
 import type { ReadToEnd } from './checkpoint.ts'
 import { type Definition, isPaused, loadConnections } from './connections.ts'
-import { GroupLease, type Lease } from './connections-lease.ts'
+import { CLOCKS, GroupLease, type Lease } from './connections-lease.ts'
 import { stickyAssigner } from './kafka/sticky-assigner.ts'
 import { type RunningConsumer, superviseConsumer } from './kafka/supervised-consumer.ts'
 import type { KafkaSettings } from './kafka/types.ts'
@@ -73,7 +73,7 @@ class Owner {
     this.#options = options
     const { settings, sessionTimeoutMs, log } = options
     const topic = topicName(settings.prefix, 'connections')
-    this.#lease = new GroupLease(sessionTimeoutMs, Date.now)
+    this.#lease = new GroupLease(sessionTimeoutMs, CLOCKS)
     this.#consumer = superviseConsumer({
       settings,
       groupId: producerGroup(settings.prefix),
@@ -93,7 +93,7 @@ class Owner {
         control.resolve(batch.nextOffset)
         await control.commit(batch.nextOffset)
       },
-      onAssigned: (assigned, beganMs) => this.#dealt(new Set(assigned.get(topic)), beganMs),
+      onAssigned: (assigned, tookMs) => this.#dealt(new Set(assigned.get(topic)), tookMs),
       onMembership: (state) => {
         if (state === 'member') this.#lease.answered()
         else this.#lease.suspended()
@@ -115,9 +115,9 @@ class Owner {
     await this.#reading
   }
 
-  #dealt(assigned: ReadonlySet<number>, beganMs: number): void {
+  #dealt(assigned: ReadonlySet<number>, tookMs: number): void {
     this.#assigned = assigned
-    this.#lease.joined(assigned, beganMs)
+    this.#lease.joined(assigned, tookMs)
     // A rebalance stops only what it takes away.
     for (const [name, { partition }] of this.#polls) if (!assigned.has(partition)) this.#end(name)
     // All of them: what was written before the join is not told as a batch.

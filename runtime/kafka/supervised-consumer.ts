@@ -73,8 +73,11 @@ export type SupervisedOptions = {
   readonly assigner?: PartitionAssigner
   readonly log: Logger
   readonly onBatch: (batch: FetchedBatch, control: BatchControl) => Promise<void>
-  /** At every join, before any batch of it: partitions by topic; when the join began, epoch ms. */
-  readonly onAssigned: (assigned: ReadonlyMap<string, readonly number[]>, beganMs: number) => void
+  /**
+   * At every join, before any batch of it: partitions by topic; how long the join took in ms, by
+   * the wall's clock: below 0 when that was put back meanwhile.
+   */
+  readonly onAssigned: (assigned: ReadonlyMap<string, readonly number[]>, tookMs: number) => void
   /** `member`: a heartbeat was answered. `leaving`: the group deals anew, or is being left. */
   readonly onMembership?: ((state: 'member' | 'leaving') => void) | undefined
   readonly onTrouble?: ((error: PipelineError) => void) | undefined
@@ -200,7 +203,7 @@ function listen(consumer: Consumer, options: SupervisedOptions, onJoined: () => 
   consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
     const assigned = Object.entries(payload.memberAssignment)
     const byTopic = new Map(assigned.map(([topic, partitions]) => [topic, [...partitions]]))
-    options.onAssigned(byTopic, Date.now() - payload.duration)
+    options.onAssigned(byTopic, payload.duration)
     onJoined()
   })
   consumer.on(consumer.events.REBALANCING, () => options.onMembership?.('leaving'))

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { PipelineError } from '../../contracts/errors.ts'
 import type { PullContext, PullEnd } from '../../contracts/ports.ts'
 import type { ConnectionConfig } from '../../runtime/connection-config.ts'
-import { GroupLease } from '../../runtime/connections-lease.ts'
+import { CLOCKS, GroupLease } from '../../runtime/connections-lease.ts'
 import { createLogger } from '../../runtime/log.ts'
 import { createMetrics } from '../../runtime/metrics.ts'
 import { runConnection } from '../../runtime/run-connection.ts'
@@ -172,8 +172,8 @@ describe('a second process that polls the connection', () => {
 describe('a process that the group says polls the connection', () => {
   /** A lease that the group confirms every few ms. */
   function leased(signal: AbortSignal) {
-    const group = new GroupLease(10_000, Date.now)
-    group.joined(new Set([0]), Date.now())
+    const group = new GroupLease(10_000, CLOCKS)
+    group.joined(new Set([0]), 0)
     const timer = setInterval(() => group.answered(), 5)
     signal.addEventListener('abort', () => clearInterval(timer), { once: true })
     return group.of(0)

@@ -145,57 +145,98 @@ describe('settings of a connection', () => {
 
 describe('a lease', () => {
   const made = () => {
-    const clock = { nowMs: 1_000_000 }
-    const lease = new GroupLease(10_000, () => clock.nowMs)
+    const clock = { nowMs: 1_000_000, steadyMs: 5_000 }
+    const wait = (ms: number) => {
+      clock.nowMs += ms
+      clock.steadyMs += ms
+    }
+    const lease = new GroupLease(10_000, {
+      wallMs: () => clock.nowMs,
+      steadyMs: () => clock.steadyMs,
+    })
     const heartbeat = () => {
-      clock.nowMs += 1_000
+      wait(1_000)
       lease.answered()
     }
-    return { clock, lease, heartbeat }
+    return { clock, wait, lease, heartbeat }
   }
   const partitions = new Set([2])
 
   it('is of the partitions of the last join, for a session from when it began', () => {
-    const { clock, lease } = made()
+    const { wait, lease } = made()
     expect(lease.isHeld(2)).toBe(false)
-    lease.joined(partitions, clock.nowMs - 4_000)
+    lease.joined(partitions, 4_000)
     expect([lease.isHeld(2), lease.isHeld(3)]).toEqual([true, false])
-    clock.nowMs += 5_999
+    wait(5_999)
     expect(lease.isHeld(2)).toBe(true)
-    clock.nowMs += 1
+    wait(1)
     expect(lease.isHeld(2)).toBe(false)
   })
 
   it('counts from the heartbeat before the last: the last may have been answered long ago', () => {
-    const { clock, lease, heartbeat } = made()
-    lease.joined(partitions, clock.nowMs)
+    const { wait, lease, heartbeat } = made()
+    lease.joined(partitions, 0)
     heartbeat()
     // The process is stopped here, and the answer lies in its socket.
-    clock.nowMs += 60_000
+    wait(60_000)
     heartbeat()
     expect(lease.isHeld(2)).toBe(false)
     heartbeat()
     expect(lease.isHeld(2)).toBe(true)
   })
 
-  it('is over while the group deals anew, and keeps when it was last sure', () => {
+  it('does not last longer when the clock of the wall is put back', () => {
+    const { clock, wait, lease, heartbeat } = made()
+    lease.joined(partitions, 0)
+    heartbeat()
+    heartbeat()
+    // Put back by an hour while the process is stopped, and others take over.
+    clock.nowMs -= 3_600_000
+    wait(60_000)
+    expect(lease.isHeld(2)).toBe(false)
+    heartbeat()
+    heartbeat()
+    expect(lease.isHeld(2)).toBe(true)
+    // The group answers, but when the join began is not known any more.
+    lease.joined(partitions, -3_599_000)
+    expect(lease.isHeld(2)).toBe(false)
+    heartbeat()
+    expect(lease.isHeld(2)).toBe(true)
+  })
+
+  it('is asked for again when the clock of the wall goes ahead, or only that goes on', async () => {
     const { clock, lease, heartbeat } = made()
-    lease.joined(partitions, clock.nowMs)
+    lease.joined(partitions, 0)
+    heartbeat()
+    // As after the sleep of a machine: the steady clock stood still.
+    clock.nowMs += 3_600_000
+    expect(lease.isHeld(2)).toBe(false)
+    const anew = lease.of(2).heldAnew(new AbortController().signal)
+    clock.nowMs -= 7_200_000
+    heartbeat()
+    heartbeat()
+    await anew
+    expect(lease.isHeld(2)).toBe(true)
+  })
+
+  it('is over while the group deals anew, and keeps when it was last sure', () => {
+    const { lease, heartbeat } = made()
+    lease.joined(partitions, 0)
     heartbeat()
     const sureMs = lease.confirmedMs
     lease.suspended()
     expect([lease.isHeld(2), lease.confirmedMs]).toEqual([false, sureMs])
-    lease.joined(new Set(), clock.nowMs)
+    lease.joined(new Set(), 0)
     expect(lease.isHeld(2)).toBe(false)
   })
 
   it('is waited for, and asked anew after a fence', async () => {
-    const { clock, lease, heartbeat } = made()
+    const { lease, heartbeat } = made()
     const { signal } = new AbortController()
     const done: string[] = []
     const held = lease.of(2).held(signal)
     const noted = held.then(() => done.push('held'))
-    lease.joined(partitions, clock.nowMs)
+    lease.joined(partitions, 0)
     await noted
     const anew = lease.of(2).heldAnew(signal)
     const notedAnew = anew.then(() => done.push('anew'))

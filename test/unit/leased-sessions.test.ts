@@ -20,8 +20,11 @@ function made() {
   const clock = { nowMs: 1_000_000 }
   const topic = { says: definition }
   const did: string[] = []
-  const lease = new GroupLease(SESSION_MS, () => clock.nowMs)
-  lease.joined(new Set([PARTITION]), clock.nowMs)
+  const lease = new GroupLease(SESSION_MS, {
+    wallMs: () => clock.nowMs,
+    steadyMs: () => clock.nowMs,
+  })
+  lease.joined(new Set([PARTITION]), 0)
   const stop = new AbortController()
   const session = (transactionalId: string): Session => ({
     transactionalId,
@@ -88,7 +91,7 @@ describe('a session of a leased connection', () => {
     // The wait is told by the lease alone, so nothing can have been written before it.
     await new Promise((resolve) => setImmediate(resolve))
     expect(did).toEqual(['opened'])
-    lease.joined(new Set([PARTITION]), clock.nowMs)
+    lease.joined(new Set([PARTITION]), 0)
     await committing
     expect(did).toEqual(['opened', 'committed'])
   })
