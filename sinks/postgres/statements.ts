@@ -18,7 +18,8 @@ const CASTS: Readonly<Record<Column<unknown>[1], (cell: string) => string>> = {
 
 /**
  * INSERT ... ON CONFLICT for `table`, one text[] parameter per column. Two rows of one key would
- * fail together (21000), so the one that the guard prefers goes alone.
+ * fail together (21000), so the one that the guard prefers goes alone; of equals the first, as
+ * it would be in two batches.
  */
 export function upsertSql<Event>(schema: string, table: Table<Event>): string {
   const names = table.columns.map(([name]) => name)
@@ -29,15 +30,16 @@ export function upsertSql<Event>(schema: string, table: Table<Event>): string {
     .filter((name) => !table.key.includes(name))
     .map((name) => `${name} = excluded.${name}`)
   const newest = table.guard.map((name) => `${name} DESC`).join(', ')
+  const onlyIf = table.onlyIf === undefined ? '' : ` AND ${table.onlyIf}`
   const sides = (side: string) => table.guard.map((name) => `${side}.${name}`).join(', ')
   return `INSERT INTO "${schema}".${table.name} AS t (${names.join(', ')})
     SELECT DISTINCT ON (${key}) * FROM (
       SELECT ${cells.join(', ')}
       FROM unnest(${parameters.join(', ')}) AS r(${names.join(', ')})
     ) AS typed
-    ORDER BY ${key}, ${newest}
+    ORDER BY ${key}, ${newest}, src_offset
     ON CONFLICT (${key}) DO UPDATE SET ${updates.join(', ')}
-    WHERE (${sides('excluded')}) > (${sides('t')})`
+    WHERE (${sides('excluded')}) > (${sides('t')})${onlyIf}`
 }
 
 /** Writes `rows`; none is fine. */

@@ -24,6 +24,8 @@ export type Table<Event> = {
   readonly key: readonly string[]
   /** A row replaces another of its key only when these, compared in order, are greater. */
   readonly guard: readonly string[]
+  /** What else must be so of the row that is there, called t. Absent: nothing. */
+  readonly onlyIf?: string
   readonly columns: readonly Column<Event>[]
 }
 
@@ -129,6 +131,29 @@ export const FINDING: Table<Finding> = {
     ...envelope,
   ],
 }
+
+/**
+ * Every revision of `table`, each valid from its own time: a revision is the time of the sight in
+ * ms, moved on where two share it. Told again it stays as it is, unless it was forgotten meanwhile.
+ */
+const historyOf = <Event extends { readonly meta: EventMeta }>(
+  table: Table<Event>,
+): Table<Event> => ({
+  name: `${table.name}_history`,
+  key: [...table.key, 'revision'],
+  guard: ['src_offset'],
+  onlyIf: 'excluded.src_offset > t.purge_offset',
+  columns: [
+    ...table.columns,
+    ['changed_fields', 'text[]', ({ meta }) => meta.changed_fields],
+    ['ingested_at', 'time', ({ meta }) => meta.ingested_at],
+    ['valid_from', 'time', ({ meta }) => meta.revision],
+    ['purged_at', 'time', () => null],
+    ['purge_offset', 'bigint', () => null],
+  ],
+})
+export const ASSET_HISTORY = historyOf(ASSET)
+export const FINDING_HISTORY = historyOf(FINDING)
 
 export const VULNERABILITY: Table<Vulnerability> = {
   name: 'vulnerability',

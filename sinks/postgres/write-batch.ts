@@ -5,8 +5,18 @@ import type { Vulnerability } from '../../contracts/vulnerability.ts'
 import type { Rejection, SinkBatch, SinkRecord } from '../../contracts/ports.ts'
 import type { Query } from './database.ts'
 import { refusalOf } from './errors.ts'
+import { type Purge, writeHistory } from './history.ts'
 import { type Row, remove, sumTallies, writeTotals, upsert } from './statements.ts'
-import { ASSET, CONNECTOR_ERROR, FINDING, VULNERABILITY, RUN, RUN_TALLY } from './tables.ts'
+import {
+  ASSET,
+  ASSET_HISTORY,
+  CONNECTOR_ERROR,
+  FINDING,
+  FINDING_HISTORY,
+  RUN,
+  RUN_TALLY,
+  VULNERABILITY,
+} from './tables.ts'
 
 /** A record with its place in the batch as it was handed in. */
 type Item = { readonly index: number; readonly record: SinkRecord }
@@ -90,20 +100,25 @@ async function writeSlice(
   const alive = items.filter(
     ({ record, index }) => record.value !== null && index > (lastTombstone.get(record.key) ?? -1),
   )
-  const { topic, partition } = batch
-  const rows = <K extends Kind>(only: K) =>
-    alive.flatMap(({ record }): Row<ValueOf<K>>[] => {
+  const rowsOf = <K extends Kind>(only: K, among: readonly Item[]) =>
+    among.flatMap(({ record }): (Row<ValueOf<K>> & { readonly uid: string })[] => {
       if (record.kind !== only || record.value === null) return []
+      const { topic, partition } = batch
       const origin = { topic, partition, offset: record.offset }
-      return [{ event: record.value as ValueOf<K>, origin }]
+      return [{ event: record.value as ValueOf<K>, origin, uid: record.key }]
     })
+  const rows = <K extends Kind>(only: K) => rowsOf(only, alive)
+  // History has a place for what came before a tombstone too.
+  const told = <K extends Kind>(only: K) => ({ rows: rowsOf(only, items), purges: purgesOf(items) })
   switch (kind) {
     case 'asset':
       await remove(query, schema, { table: 'asset', column: 'asset_uid' }, deleted)
-      return upsert(query, schema, ASSET, rows('asset'))
+      await upsert(query, schema, ASSET, rows('asset'))
+      return writeHistory(query, schema, ASSET_HISTORY, told('asset'))
     case 'finding':
       await remove(query, schema, { table: 'finding', column: 'finding_uid' }, deleted)
-      return upsert(query, schema, FINDING, rows('finding'))
+      await upsert(query, schema, FINDING, rows('finding'))
+      return writeHistory(query, schema, FINDING_HISTORY, told('finding'))
     case 'vulnerability': {
       const place = { table: 'vulnerability', column: 'vulnerability_uid' }
       await remove(query, schema, place, deleted)
@@ -116,6 +131,11 @@ async function writeSlice(
       return writeRuns(query, schema, rows('run'))
   }
 }
+
+const purgesOf = (items: readonly Item[]): Purge[] =>
+  items.flatMap(({ record: { key, value, offset, timestampMs } }) =>
+    value === null ? [{ uid: key, offset, atMs: timestampMs }] : [],
+  )
 
 type ValueOf<K extends Kind> = NonNullable<Extract<SinkRecord, { readonly kind: K }>['value']>
 
