@@ -2,7 +2,7 @@
 import { PipelineError } from '../contracts/errors.ts'
 import { type Definition, isPaused, loadConnections } from '../runtime/connections.ts'
 import { type Lease, leasedSessions } from '../runtime/connections-lease.ts'
-import { ownConnections } from '../runtime/connections-owner.ts'
+import { ownConnections, producerGroup } from '../runtime/connections-owner.ts'
 import type { Pipeline } from '../runtime/pipeline.ts'
 import { stageTrouble } from '../runtime/stage-trouble.ts'
 import {
@@ -60,7 +60,7 @@ export async function runProducers(
       await poll(pipeline, definition, { ...options, signal }, lease, vendors)
     },
     onUnreadable: (name) => reporter.raise(unreadableError(name), { ...scope, connection: name }),
-    ...stageTrouble(reporter, scope),
+    ...stageTrouble(reporter, scope, producerGroup(settings.prefix)),
     log,
   })
   const stop = () => void owner.stop()

@@ -1,5 +1,5 @@
 // What a stage that reads Kafka tells of lasting trouble: raised when it comes, cleared when over.
-import type { PipelineError } from '../contracts/errors.ts'
+import { PipelineError } from '../contracts/errors.ts'
 import type { ErrorScope } from './error-event.ts'
 import type { ErrorReporter } from './error-reporter.ts'
 
@@ -8,24 +8,31 @@ export type StageTrouble = {
   readonly onProgress: () => void
 }
 
-/** For a stage that is of no connection, stream or sink; its vendor is in `scope`. */
+/**
+ * For a stage that is of no connection, stream or sink; its vendor is in `scope`. `group`, the
+ * name of its consumer group, sets its trouble apart from that of others: their progress says
+ * nothing of it.
+ */
 export function stageTrouble(
   reporter: Pick<ErrorReporter, 'raise' | 'clear'>,
   scope: ErrorScope,
+  group: string,
 ): StageTrouble {
   // True at first: a process before this one may have left its trouble open.
   let troubled = true
   return {
     onTrouble: (error) => {
       troubled = true
-      reporter.raise(error, scope)
+      const { failure, stage, message, details } = error
+      const about = { ...details, cause: error, subject: group }
+      reporter.raise(new PipelineError(failure, stage, `${group}: ${message}`, about), scope)
     },
     onProgress: () => {
       if (!troubled) return
       troubled = false
-      const failures = ['TEMPORARY_FAILURE', 'INTERNAL'] as const
       const { vendor } = scope
-      reporter.clear({ connection: null, vendor, stream: null, sink: null, failures })
+      // Whatever it was: a missing right or topic is over as well when it works again.
+      reporter.clear({ connection: null, vendor, stream: null, sink: null, subject: group })
     },
   }
 }

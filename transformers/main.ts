@@ -183,7 +183,7 @@ function runStage<S extends PartitionStore>(
     sessionTimeoutMs: SESSION_TIMEOUT_MS,
     concurrency: CONCURRENCY,
     log,
-    ...stageTrouble(reporter, scope),
+    ...stageTrouble(reporter, scope, names.groupId),
   })
 }
 
