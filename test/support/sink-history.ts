@@ -3,9 +3,11 @@ import type { Asset } from '../../contracts/asset.ts'
 import type { Finding } from '../../contracts/finding.ts'
 import type { SinkRecord } from '../../contracts/ports.ts'
 import { BASE_MS, assetEvent, findingEvent } from './events.ts'
+import type { Subject } from './sink-subjects.ts'
 import type { HeldEntity } from './sink-worlds/sink-world.ts'
 
-type Told = Omit<SinkRecord, 'offset'>
+/** A record before it has a place. */
+export type Told = Omit<SinkRecord, 'offset'>
 
 /** A finding at `turn`, from 1; turns are milliseconds, as revisions are. */
 export function toldFinding(
@@ -57,33 +59,60 @@ const STATUSES = ['OPEN', 'OPEN', 'RESOLVED', 'REOPENED'] as const
 const LATE_SHARE = 0.15
 const GONE_SHARE = 0.15
 
-export type History = { readonly told: readonly Told[]; readonly truth: readonly HeldEntity[] }
+export type History = {
+  readonly seed: number
+  /** How many changes. */
+  readonly turns: number
+  /** Among so many entities. */
+  readonly entities: number
+}
 
 /**
- * `turns` changes of `entities` findings: some older than what was told already, some the end. A
- * finding that is gone does not come back, as the lifecycle never lets one.
+ * Changes of entities: some older than what was told already, some the end. One that is gone does
+ * not come back, as the lifecycle never lets one.
  */
-export function historyOf(seed: number, turns: number, entities: number): History {
+export function historyOf(
+  { told: tell, gone: end, hasRevisions }: Subject,
+  { seed, turns, entities }: History,
+): Told[] {
   const random = seeded(seed)
-  const truth = new Map<string, HeldEntity>()
+  const known = new Set<string>()
   const gone = new Set<string>()
   const told: Told[] = []
   for (let turn = 10; turn < turns + 10; turn++) {
     const uid = `s${seed}-f${Math.floor(random() * entities)}`
     if (gone.has(uid)) continue
     const share = random()
-    if (share < GONE_SHARE && truth.has(uid)) {
-      told.push(toldGone('finding', uid, turn))
-      truth.delete(uid)
+    if (share < GONE_SHARE && known.has(uid)) {
+      told.push(end(uid, turn))
       gone.add(uid)
       continue
     }
-    const isLate = share > 1 - LATE_SHARE && truth.has(uid)
+    const isLate = hasRevisions && share > 1 - LATE_SHARE && known.has(uid)
     const status = STATUSES[Math.floor(random() * STATUSES.length)] ?? 'OPEN'
-    const one = toldFinding(uid, isLate ? turn - 9 : turn, { status })
-    told.push(one)
-    const held = heldAs(one)
-    if ((truth.get(uid)?.revision ?? 0) < held.revision) truth.set(uid, held)
+    told.push(tell(uid, isLate ? turn - 9 : turn, status))
+    known.add(uid)
   }
-  return { told, truth: [...truth.values()] }
+  return told
+}
+
+/** What is to be held when all of it was told; `forgets`: what is gone is held no more. */
+export function foldOf(
+  told: readonly Told[],
+  heldOf: (told: Told) => HeldEntity,
+  forgets: boolean,
+): HeldEntity[] {
+  const held = new Map<string, HeldEntity>()
+  for (const one of told) {
+    if (one.value === null) {
+      if (forgets) held.delete(one.key)
+      continue
+    }
+    const next = heldOf(one)
+    const last = held.get(one.key)
+    // Of one revision the first counts; without revisions the last one told does.
+    const isNewer = next.revision === null || next.revision > (last?.revision ?? 0)
+    if (isNewer) held.set(one.key, next)
+  }
+  return [...held.values()]
 }

@@ -14,11 +14,16 @@ export const openSearchWorlds: SinkWorlds = {
     const door = await openDoor(address.hostname, Number(address.port))
     onTestFinished(() => door.end())
     const config = { ...store.config, url: `http://${door.address}` }
-    const heldIn = async (kind: HeldEntity['kind']) =>
+    const heldIn = async (kind: 'asset' | 'finding') =>
       (await store.documents(store.indices[kind])).map((document) => heldOf(kind, document))
     return {
       sink: () => createOpenSearchSink(config),
       held: async () => [...(await heldIn('asset')), ...(await heldIn('finding'))],
+      async seen(uid) {
+        const assets = await store.documents(store.indices.asset)
+        const all = [...assets, ...(await store.documents(store.indices.finding))]
+        return all.find(({ id }) => id === uid)?.source ?? null
+      },
       goAway: () => door.close(),
       comeBack: () => door.open(),
       empty: () => store.clear(),

@@ -24,6 +24,11 @@ export const postgresWorlds: SinkWorlds = {
     return {
       sink: (groupOf) => createPostgresSink(config, { groupOf, log: testLog }),
       held: async () => (await database.query(HELD)) as HeldEntity[],
+      async seen(uid) {
+        const of = (table: string) =>
+          database.query(`SELECT * FROM ${SCHEMA}.${table} WHERE ${table}_uid = $1`, [uid])
+        return (await of('asset'))[0] ?? (await of('finding'))[0] ?? null
+      },
       goAway: () => door.close(),
       comeBack: () => door.open(),
       empty: async () => void (await database.query(`DROP SCHEMA ${SCHEMA} CASCADE`)),

@@ -1,12 +1,16 @@
-// The worlds of every type of sink that holds state; the compiler asks for those that are missing.
-import type { StateSinkType } from '../../../sinks/sinks.ts'
+// The worlds of every type of sink; the compiler asks for those that are missing.
+import type { SINKS } from '../../../sinks/sinks.ts'
+import { kafkaJsonWorlds } from './kafka-json.ts'
 import { openSearchWorlds } from './opensearch.ts'
 import { parquetWorlds } from './parquet.ts'
 import { postgresWorlds } from './postgres.ts'
 import type { SinkWorlds } from './sink-world.ts'
+import { webhookWorlds } from './webhook.ts'
 
-export const SINK_WORLDS: Readonly<Record<StateSinkType, SinkWorlds>> = {
+export const SINK_WORLDS: Readonly<Record<keyof typeof SINKS, SinkWorlds>> = {
+  'kafka-json': kafkaJsonWorlds,
   opensearch: openSearchWorlds,
   parquet: parquetWorlds,
   postgres: postgresWorlds,
+  webhook: webhookWorlds,
 }
