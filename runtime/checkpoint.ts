@@ -38,6 +38,8 @@ const checkpointSchema = z.object({
   wholeAtMs: z.int().optional(),
   /** The newest observation of the stream so far; older builds did not keep it. */
   newestFetchedAtMs: z.int().optional(),
+  /** The newest run that had rows, whatever it was worth; older builds did not keep it. */
+  rowsRunId: z.string().optional(),
   /** Since when all that the stream has shown is taken back; absent from its next run on. */
   withdrawnAtMs: z.int().optional(),
 })

@@ -22,10 +22,11 @@ export type RunFacts = {
 
 /**
  * Units that the run is compared with: the last COMPLETE run of its scope, or a later one of it
- * that the operator has released. Null: other filters are in force than ever before.
+ * that the operator has released. Null: other filters are in force than ever before, or it had
+ * none and later runs had some, if only in part.
  */
 export function baselineOf(
-  run: Pick<RunCheckpoint, 'scope' | 'lastComplete'>,
+  run: Pick<RunCheckpoint, 'scope' | 'lastComplete' | 'rowsRunId'>,
   released: Released | null,
 ): number | null {
   const last = run.lastComplete
@@ -33,8 +34,10 @@ export function baselineOf(
   const isOfScope = ({ scope }: { scope?: string | undefined }) =>
     (scope ?? run.scope) === run.scope
   const isNewer = released !== null && (last === null || released.runId > last.runId)
-  if (isNewer && isOfScope(released)) return released.fetched
-  return last !== null && isOfScope(last) ? last.fetched : null
+  const measure = isNewer && isOfScope(released) ? released : last
+  if (measure === null || !isOfScope(measure)) return null
+  const { rowsRunId = '' } = run
+  return measure.fetched === 0 && rowsRunId > measure.runId ? null : measure.fetched
 }
 
 /**

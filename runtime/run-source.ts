@@ -206,6 +206,7 @@ class StreamRun<Client> {
       lastComplete: saved?.lastComplete ?? null,
       wholeAtMs: saved?.wholeAtMs,
       newestFetchedAtMs: saved?.newestFetchedAtMs,
+      rowsRunId: saved?.rowsRunId,
     }
     this.#checkClock(fresh)
     await this.#commit([...ended, this.#ledger('STARTED', fresh, null, null, null)], fresh)
@@ -289,15 +290,17 @@ class StreamRun<Client> {
 
   #advanced(progress: RunCheckpoint, chunk: Chunk<unknown>): RunCheckpoint {
     const tooLarge = chunk.units.filter((unit) => unit.body === null).length
+    const rows = chunk.units.length + chunk.rejected.length
     return {
       ...progress,
       position: chunk.checkpoint,
       pages: chunk.page,
-      fetched: progress.fetched + chunk.units.length + chunk.rejected.length,
+      fetched: progress.fetched + rows,
       published: progress.published + chunk.units.length - tooLarge,
       tooLarge: progress.tooLarge + tooLarge,
       rejected: progress.rejected + chunk.rejected.length,
       newestFetchedAtMs: Math.max(progress.newestFetchedAtMs ?? 0, chunk.fetchedAtMs),
+      rowsRunId: rows > 0 ? progress.runId : progress.rowsRunId,
     }
   }
 
@@ -337,9 +340,8 @@ class StreamRun<Client> {
     hold: string | null,
   ): OutRecord[] {
     const { prefix, nowMs } = this.#options
-    const facts = this.#facts()
     const atMs = Math.max(nowMs(), ended.startedAtMs)
-    const ends = runEndRecords(prefix, facts, ended, declared, reason, hold, atMs)
+    const ends = runEndRecords(prefix, this.#facts(), ended, declared, reason, hold, atMs)
     return [...ends, this.#ledger('FETCHED', ended, declared, reason, hold)]
   }
 
@@ -351,10 +353,9 @@ class StreamRun<Client> {
     hold: string | null,
   ): OutRecord {
     const { prefix, encodeRun, nowMs } = this.#options
-    const facts = this.#facts()
     return runLedgerRecord(
       prefix,
-      facts,
+      this.#facts(),
       phase,
       checkpoint,
       declared,

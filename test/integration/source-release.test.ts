@@ -1,5 +1,6 @@
 // What an operator's release means for the runs after it, against a real broker.
 import { expect, it } from 'vitest'
+import type { PullEnd } from '../../contracts/ports.ts'
 import { type Released, releasedRecord } from '../../runtime/checkpoint.ts'
 import { runSource } from '../../runtime/run-source.ts'
 import {
@@ -57,6 +58,26 @@ it.each([
   expect(await run(world, process, { chunks: listOf(3) })).toMatchObject(SOUND)
   expect(await run(world, process, { chunks: [] })).toMatchObject({ open: ['MISSING_DATA'] })
 })
+
+it.each(['PARTIAL', 'DRIFTED', 'FAILED'] as const)(
+  'lets no stream be empty any more that has had rows since, though in a %s run',
+  async (verdict) => {
+    const world = await openSourceWorld()
+    const process = world.process()
+    const { runId, scope } = await run(world, process, { chunks: [] })
+    await release(world, process, { runId, fetched: 0, scope })
+    expect(await run(world, process, { chunks: [] })).toMatchObject(SOUND)
+    const before = (index: number) => {
+      if (verdict === 'FAILED' && index === 1) throw new Error('cut off')
+    }
+    const end: PullEnd = { verdict: 'DRIFTED', declared: null, reason: 'cut off' }
+    const list: List = { chunks: listOf(4, 4), before }
+    await run(world, process, verdict === 'FAILED' ? list : { ...list, end: { ...end, verdict } })
+    const { hold, open } = await run(world, process, { chunks: [] })
+    expect(hold).toBe('the listing has no rows at all')
+    expect(open).toContain('MISSING_DATA')
+  },
+)
 
 it('compares a run under other filters with no released one', async () => {
   const world = await openSourceWorld()
