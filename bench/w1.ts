@@ -8,7 +8,7 @@ import { openAdmin } from '../runtime/kafka/admin.ts'
 import { openPublisher } from '../runtime/kafka/publisher.ts'
 import type { KafkaSettings } from '../runtime/kafka/types.ts'
 import { createLogger } from '../runtime/log.ts'
-import type { Measurement } from './measurement.ts'
+import type { Measurement, Servers } from './measurement.ts'
 import { rawJson } from './w1-data.ts'
 import type { W1Job } from './w1-worker.ts'
 
@@ -18,7 +18,7 @@ const SEND_RECORDS = 6_000
 const WORKER_TIMEOUT_MS = 600_000
 
 /** Fills a topic, then measures both in processes of their own. Its topics are deleted. */
-export async function measureW1(brokers: readonly string[]): Promise<Measurement[]> {
+export async function measureW1({ brokers }: Servers): Promise<Measurement[]> {
   const settings: KafkaSettings = {
     brokers,
     prefix: `bench-${randomBytes(4).toString('hex')}.`,

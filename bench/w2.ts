@@ -7,7 +7,7 @@ import { RAW_PARTITIONS, TOPICS } from '../contracts/topics.ts'
 import { openAdmin } from '../runtime/kafka/admin.ts'
 import type { KafkaSettings } from '../runtime/kafka/types.ts'
 import { createLogger } from '../runtime/log.ts'
-import type { Measurement } from './measurement.ts'
+import type { Measurement, Servers } from './measurement.ts'
 import type { W2Job } from './w2-worker.ts'
 
 const SIZES: readonly number[] = [100_000, 1_000_000]
@@ -33,7 +33,7 @@ type Restored = {
  * `args`: sizes in entities, default 100,000 and 1,000,000. Its topics are deleted.
  */
 export async function measureW2(
-  brokers: readonly string[],
+  { brokers }: Servers,
   args: readonly string[],
 ): Promise<Measurement[]> {
   const sizes = args.length === 0 ? SIZES : args.map(Number)
