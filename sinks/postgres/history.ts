@@ -36,7 +36,7 @@ function withoutRepeats<Event>(table: Table<Event>, { rows, purges }: Told<Event
     purges.some((purge) => purge.uid === uid && purge.offset > offset && purge.offset < until)
   const kept = new Map<string, Row<Event>>()
   for (const row of rows) {
-    const key = `${row.uid}|${revisionOf?.(row.event, row.origin)}`
+    const key = `${row.uid}|${String(revisionOf?.(row.event, row.origin))}`
     const before = kept.get(key)?.origin.offset
     if (before === undefined || purgedAfter(row.uid, before, row.origin.offset)) kept.set(key, row)
   }

@@ -1,5 +1,6 @@
 // Every revision with its time, on a real database: whatever order and how often they come.
 import { describe, expect, it } from 'vitest'
+import type { Finding } from '../../contracts/finding.ts'
 import type { SinkRecord } from '../../contracts/ports.ts'
 import { openDatabase } from '../../sinks/postgres/database.ts'
 import { MIGRATION_LIMITS, migrate, readMigrations } from '../../sinks/postgres/migrate.ts'
@@ -62,12 +63,12 @@ describe('the history of a finding', () => {
     const database = await testDatabase()
     const sink = await openedSink(database)
     const event = findingEvent('f1', BASE_MS)
-    const meta = {
+    const meta: Finding['meta'] = {
       ...event.meta,
       change_type: 'UPDATED',
       change_cause: 'MAPPING',
       changed_fields: ['severity', 'fix.text'],
-    } as const
+    }
     const value = { ...event, meta }
     await sink.write(batchOf([{ kind: 'finding', key: 'f1', value }]))
     expect(await whole(database)).toMatchObject([

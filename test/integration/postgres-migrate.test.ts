@@ -72,14 +72,13 @@ describe('migrate', () => {
     expect(await database.query(schemas)).toEqual([])
   })
 
-  it('describes every table and every column', async () => {
+  it('describes every table, every view and every column', async () => {
     const database = await testDatabase()
     await migrate(connected(database), SCHEMA)
     const bare = await database.query(
       `SELECT c.relname, a.attname FROM pg_class c
        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-       WHERE c.relnamespace = '${SCHEMA}'::regnamespace AND c.relkind = 'r'
-         AND c.relname <> 'migration'
+       WHERE c.relnamespace = '${SCHEMA}'::regnamespace AND c.relkind IN ('r', 'v')
          AND (col_description(c.oid, a.attnum) IS NULL OR obj_description(c.oid) IS NULL)`,
     )
     expect(bare).toEqual([])
