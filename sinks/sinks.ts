@@ -12,6 +12,8 @@ import { parquetConfig } from './parquet/config.ts'
 import { createParquetSink } from './parquet/sink.ts'
 import { postgresConfig } from './postgres/config.ts'
 import { createPostgresSink } from './postgres/sink.ts'
+import { splunkConfig } from './splunk/config.ts'
+import { createSplunkSink } from './splunk/sink.ts'
 import { webhookConfig } from './webhook/config.ts'
 import { createWebhookSink } from './webhook/sink.ts'
 
@@ -40,6 +42,7 @@ export const SINKS = {
   opensearch: sinkType(openSearchConfig, createOpenSearchSink, { holdsState: true }),
   parquet: sinkType(parquetConfig, createParquetSink, { holdsState: true }),
   postgres: sinkType(postgresConfig, createPostgresSink, { holdsState: true }),
+  splunk: sinkType(z.array(splunkConfig), createSplunkSink, { holdsState: false }),
   webhook: sinkType(z.array(webhookConfig), createWebhookSink, { holdsState: false }),
 }
 type SinkTypes = typeof SINKS

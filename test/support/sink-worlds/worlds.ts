@@ -5,6 +5,7 @@ import { openSearchWorlds } from './opensearch.ts'
 import { parquetWorlds } from './parquet.ts'
 import { postgresWorlds } from './postgres.ts'
 import type { SinkWorlds } from './sink-world.ts'
+import { splunkWorlds } from './splunk.ts'
 import { webhookWorlds } from './webhook.ts'
 
 export const SINK_WORLDS: Readonly<Record<keyof typeof SINKS, SinkWorlds>> = {
@@ -12,5 +13,6 @@ export const SINK_WORLDS: Readonly<Record<keyof typeof SINKS, SinkWorlds>> = {
   opensearch: openSearchWorlds,
   parquet: parquetWorlds,
   postgres: postgresWorlds,
+  splunk: splunkWorlds,
   webhook: webhookWorlds,
 }
