@@ -70,6 +70,12 @@ const RELEASED = '|released'
 export const releasedRecord = (prefix: string, stream: StreamName, released: Released): OutRecord =>
   jsonRecord(prefix, streamKey(stream) + RELEASED, released)
 
+/** Takes that baseline away: the next run of the stream is the first of its kind. */
+export const forgetReleased = (prefix: string, stream: StreamName): OutRecord => ({
+  ...jsonRecord(prefix, streamKey(stream) + RELEASED, {}),
+  value: null,
+})
+
 const jsonRecord = (prefix: string, key: string, value: object): OutRecord => ({
   topic: topicName(prefix, 'checkpoints'),
   partition: 0,

@@ -15,7 +15,10 @@ const definitionSchema = z.object({
   /** By the operator's command; exposure.yaml's own `paused` stands among the settings. */
   paused: z.boolean(),
   /** As exposure.yaml has them, defaults filled in. */
-  settings: z.looseObject({ paused: z.boolean().optional() }),
+  settings: z.looseObject({
+    paused: z.boolean().optional(),
+    streams: z.record(z.string(), z.looseObject({ enabled: z.boolean().optional() })).optional(),
+  }),
 })
 export type Definition = z.infer<typeof definitionSchema>
 
@@ -34,6 +37,10 @@ export const connectionPartition = (host: string): number => partitionOf(host, P
 /** Whoever paused it: nothing is polled, so nothing is closed. */
 export const isPaused = ({ paused, settings }: Definition): boolean =>
   paused || settings.paused === true
+
+/** No run of the stream comes until the operator has switched it on. */
+export const isSwitchedOff = ({ settings }: Definition, stream: string): boolean =>
+  settings.streams?.[stream]?.enabled === false
 
 export const connectionRecord = (prefix: string, definition: Definition): OutRecord => ({
   ...tombstone(prefix, definition.name, connectionPartition(definition.host)),

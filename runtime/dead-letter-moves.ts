@@ -1,9 +1,10 @@
 // Moves dead letters: back to where they came from, to quarantine, or out of sight. Each once.
-import { controlOf, runIdOf } from '../contracts/envelope.ts'
+import { controlOf, runIdOf, streamKey } from '../contracts/envelope.ts'
 import type { OutRecord } from '../contracts/processing.ts'
 import { rawTopic, VENDORS, topicName } from '../contracts/topics.ts'
 import { randomInt } from 'node:crypto'
-import { loadConnections } from './connections.ts'
+import { type Progress, loadProgress } from './checkpoint.ts'
+import { type KnownConnection, isSwitchedOff, loadConnections } from './connections.ts'
 import { withHeaders, withoutOurs } from './dead-letter.ts'
 import {
   type Letter,
@@ -67,17 +68,18 @@ export type Moved = {
 
 /**
  * Puts every open letter that matches back to the topic and partition it came from, in one
- * transaction with the marker that says so; letters of connections that are no more stay.
+ * transaction with the marker that says so; letters of what is polled no more stay.
  * @throws PipelineError; what was moved by then stays so
  */
 export function replayLetters(options: ReplayOptions): Promise<Moved> {
   const { prefix } = options.settings
   const { attemptsMax, repairOf } = options
   return moveLetters(options, async (reader) => {
-    const known = await loadConnections(prefix, reader.readToEnd.bind(reader))
-    const connections = new Set(known.map(({ name }) => name))
+    const readToEnd = reader.readToEnd.bind(reader)
+    const known = await loadConnections(prefix, readToEnd)
+    const unread = unreadStreams(known, await loadProgress(prefix, readToEnd))
     return (letter, moveId) =>
-      replayOf(letter, prefix, moveId, { attemptsMax, connections, repair: repairOf(letter) })
+      replayOf(letter, prefix, moveId, { attemptsMax, unread, repair: repairOf(letter) })
   })
 }
 
@@ -206,10 +208,27 @@ function outputsOf(
   return outputs
 }
 
+/** Why no run of the stream is to come; null: one may. */
+export type UnreadStream = (connection: string, stream: string) => string | null
+
+export function unreadStreams(
+  known: readonly KnownConnection[],
+  { checkpoints }: Pick<Progress, 'checkpoints'>,
+): UnreadStream {
+  const definitions = new Map(known.map(({ name, definition }) => [name, definition]))
+  return (connection, stream) => {
+    const definition = definitions.get(connection)
+    if (definition === undefined) return `there is no connection ${connection}`
+    const name = `${stream} of ${connection}`
+    if (definition !== null && isSwitchedOff(definition, stream)) return `${name} is switched off`
+    const { withdrawnAtMs } = checkpoints.get(streamKey({ connection, stream })) ?? {}
+    return withdrawnAtMs === undefined ? null : `${name} was taken back for a better stream`
+  }
+}
+
 export type ReplayRules = {
   readonly attemptsMax: number
-  /** Names of those that are defined. */
-  readonly connections: ReadonlySet<string>
+  readonly unread: UnreadStream
   readonly repair: Repair | null
 }
 
@@ -218,11 +237,11 @@ export function replayOf(
   letter: Letter,
   prefix: string,
   moveId: string,
-  { attemptsMax, connections, repair }: ReplayRules,
+  { attemptsMax, unread, repair }: ReplayRules,
 ): Move {
   const original = withoutOurs(letter.record)
   const repaired = repair === null ? original : repairedParts(original, repair)
-  const why = refusal(letter, prefix, repaired.headers, connections)
+  const why = refusal(letter, prefix, repaired.headers, unread)
   if (why !== null) return { kind: 'refuse', why }
   const came = { 'x-dlq-replay': moveId, 'x-dlq-letter': letter.id }
   if (letter.attempts >= attemptsMax) {
@@ -246,7 +265,7 @@ function refusal(
   letter: Letter,
   prefix: string,
   headers: Readonly<Record<string, string>>,
-  connections: ReadonlySet<string>,
+  unread: UnreadStream,
 ): string | null {
   const { topic, topicPartition, record } = letter
   if (topicPartition < 0) {
@@ -269,11 +288,10 @@ function refusal(
     const again = 'the next run, or the order given again, says it anew'
     return `it is the control record "${control}": ${again}`
   }
-  const connection = headers['x-connection']
-  // Without a run of the connection nothing would ever close what the record brings.
-  return connection === undefined || connections.has(connection)
-    ? null
-    : `there is no connection ${connection}: nothing would ever close what it shows`
+  const { 'x-connection': connection, 'x-stream': stream = '' } = headers
+  // Without a run of the stream nothing would ever close what the record brings.
+  const why = connection === undefined ? null : unread(connection, stream)
+  return why === null ? null : `${why}: nothing would ever close what it shows`
 }
 
 type Parts = Pick<OutRecord, 'key' | 'headers' | 'exact'>

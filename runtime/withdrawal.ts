@@ -1,7 +1,12 @@
 // A fallback stream that has given way: what it showed is taken back, once, by an order of its own.
 import { type Order, runIdOf, streamKey } from '../contracts/envelope.ts'
 import type { Source } from '../contracts/ports.ts'
-import { type Progress, type RunCheckpoint, checkpointRecord } from './checkpoint.ts'
+import {
+  type Progress,
+  type RunCheckpoint,
+  checkpointRecord,
+  forgetReleased,
+} from './checkpoint.ts'
 import { orderRecords } from './order-records.ts'
 import { transactionalIdOf } from './run-names.ts'
 import { RunInterrupted, type RunSourceOptions, progressOf } from './run-source.ts'
@@ -61,6 +66,7 @@ export async function withdrawIfReplaced(
     const outputs = [
       ...orderRecords(prefix, order),
       checkpointRecord(prefix, { connection, stream }, withdrawn),
+      forgetReleased(prefix, { connection, stream }),
     ]
     await session.commit({ outputs }).catch((cause: unknown) => {
       // Ambiguous or not: the checkpoint in the log says whether it is ordered.

@@ -4,7 +4,7 @@ import { type Order, controlOf, parseOrder } from '../../contracts/envelope.ts'
 import { PipelineError } from '../../contracts/errors.ts'
 import type { PullEnd } from '../../contracts/ports.ts'
 import { RAW_PARTITIONS } from '../../contracts/topics.ts'
-import { type RunCheckpoint, loadCheckpoints } from '../../runtime/checkpoint.ts'
+import { type RunCheckpoint, loadCheckpoints, releasedRecord } from '../../runtime/checkpoint.ts'
 import { createMetrics } from '../../runtime/metrics.ts'
 import { type TurnOutcome, runConnection } from '../../runtime/run-connection.ts'
 import { CONNECTION, TENANT, listOf, listSource } from '../support/list-source.ts'
@@ -108,6 +108,21 @@ describe('a fallback stream that has given way', () => {
     expect((await checkpointOf(world))?.withdrawnAtMs).toBeUndefined()
     await turn(world, replaced)
     expect(await orders(world)).toHaveLength(2 * RAW_PARTITIONS)
+  })
+
+  it('is not compared with what an operator had released of it', async () => {
+    const world = await openSourceWorld()
+    const { options } = world.process()
+    await turn(world, { better: 'away', fallback: COMPLETE })
+    const name = { connection: CONNECTION, stream: FALLBACK }
+    const session = await options.openSession(`${world.settings.prefix}release`)
+    const released = { runId: `${Date.now() + 1}-000000`, fetched: 90 }
+    await session.commit({ outputs: [releasedRecord(options.prefix, name, released)] })
+    await session.close()
+    await turn(world, replaced)
+    await turn(world, { better: 'away', fallback: COMPLETE })
+    const ends = (await world.ends()).filter(({ end }) => end.stream === FALLBACK)
+    expect(new Set(ends.map(({ end }) => end.hold))).toEqual(new Set([null]))
   })
 
   it('keeps what it showed until the better stream has been COMPLETE since', async () => {

@@ -13,8 +13,10 @@ import {
 } from '../../cli/dlq-text.ts'
 import { PipelineError } from '../../contracts/errors.ts'
 import type { KafkaRecord } from '../../contracts/processing.ts'
+import type { RunCheckpoint } from '../../runtime/checkpoint.ts'
+import type { Definition } from '../../runtime/connections.ts'
 import { deadLetter } from '../../runtime/dead-letter.ts'
-import { type Move, type Repair, replayOf } from '../../runtime/dead-letter-moves.ts'
+import { type Move, type Repair, replayOf, unreadStreams } from '../../runtime/dead-letter-moves.ts'
 import {
   type Letter,
   type LetterFilter,
@@ -166,8 +168,40 @@ describe('a filter', () => {
   })
 })
 
+const definition: Definition = {
+  v: 1,
+  name: 'prod',
+  vendor: 'prisma-cloud',
+  host: 'h',
+  paused: true,
+  settings: { streams: { 'compute.vms': { enabled: false } } },
+}
+const withdrawn: RunCheckpoint = {
+  v: 1,
+  runId: '1700000000000-abcdef',
+  startedAtMs: 1_700_000_000_000,
+  tenant: 't1',
+  scope: '0123456789abcdef',
+  verdict: 'COMPLETE',
+  position: null,
+  pages: 1,
+  fetched: 1,
+  published: 1,
+  tooLarge: 0,
+  rejected: 0,
+  lastComplete: null,
+  withdrawnAtMs: 1_700_000_100_000,
+}
+const unread = unreadStreams(
+  [
+    { name: 'prod', partition: 0, definition },
+    { name: 'of another version', partition: 1, definition: null },
+  ],
+  { checkpoints: new Map([['prod|compute.images', withdrawn]]) },
+)
+const of = (stream: string) => ({ 'x-connection': 'prod', 'x-stream': stream })
 const moveOf = (letter: Letter, attemptsMax = 5, repair: Repair | null = null): Move =>
-  replayOf(letter, 'p.', 'move-1', { attemptsMax, connections: new Set(['prod']), repair })
+  replayOf(letter, 'p.', 'move-1', { attemptsMax, unread, repair })
 
 describe('a replay', () => {
   it('is the record as it was, where it was, with its attempts', async () => {
@@ -204,10 +238,16 @@ describe('a replay', () => {
     [{ partition: 6 }, 'has no partition 6'],
     [{ headers: { 'x-control': 'run-end' } }, 'the control record "run-end"'],
     [{ headers: { 'x-connection': 'old' } }, 'there is no connection old'],
+    [{ headers: of('compute.vms') }, 'compute.vms of prod is switched off'],
+    [{ headers: of('compute.images') }, 'compute.images of prod was taken back'],
     [{ headers: { h: 'x'.repeat(2 ** 20) } }, 'headers were too large'],
   ])('of %o is refused', async ([change, why]) => {
     const move = moveOf(await letterFor(change))
     expect(move.kind === 'refuse' ? move.why : move.kind).toContain(why)
+  })
+
+  it('goes on for a connection that this build cannot read', () => {
+    expect(unread('of another version', 'compute.vms')).toBeNull()
   })
 
   it('may carry another body, key and headers, and says so', async () => {
