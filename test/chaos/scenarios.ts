@@ -6,6 +6,7 @@ import { outages } from './outages.ts'
 import { poison } from './poison.ts'
 import { rebalance } from './rebalance.ts'
 import type { Scenario } from './scenario.ts'
+import { sinkKills } from './sink-kills.ts'
 import { stall } from './stall.ts'
 import { vendorFaults } from './vendor-faults.ts'
 
@@ -20,4 +21,5 @@ export const SCENARIOS: readonly Scenario[] = [
   overlappingAborts,
   hardCompaction,
   movingLeaders,
+  sinkKills,
 ]
