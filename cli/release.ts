@@ -1,6 +1,6 @@
 // `exposure runs release RUN`: closes what was held back, and makes the run the measure.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Order, runIdOf } from '../contracts/envelope.ts'
+import { EVERY_STREAM, type Order, runIdOf } from '../contracts/envelope.ts'
 import { PipelineError } from '../contracts/errors.ts'
 import type { Run } from '../contracts/run.ts'
 import { VENDORS } from '../contracts/topics.ts'
@@ -75,8 +75,11 @@ async function releasable(runs: RunsLog, runId: string): Promise<{ run: Run; end
   const { connection_id: connection, stream } = first.run
   const stories = new Map<string, RunStory>()
   const { reader, codecs, settings } = runs
-  const name = { connection, stream }
-  const end = await readSteps(reader, codecs, settings.prefix, name, (step) => tell(stories, step))
+  const stepsOfStream = (name: { connection: string; stream: string }) =>
+    readSteps(reader, codecs, settings.prefix, name, (step) => tell(stories, step))
+  // A removal of the connection ends the holds of all its streams.
+  await stepsOfStream({ connection, stream: EVERY_STREAM })
+  const end = await stepsOfStream({ connection, stream })
   const story = stories.get(`${connection}|${stream}|${runId}`)
   if (story === undefined || !isFinished(story)) {
     throw refused(`run ${runId} has not been answered by all partitions yet`)
@@ -91,7 +94,8 @@ async function releasable(runs: RunsLog, runId: string): Promise<{ run: Run; end
   }
   const { hold, totals } = story.run
   if (hold === null && totals?.held === 0) throw refused(`run ${runId} holds nothing back`)
-  throw refused(`what run ${runId} held back is held no more: a later run has listed the stream`)
+  const since = 'a later run has listed the stream, or it was removed'
+  throw refused(`what run ${runId} held back is held no more: ${since}`)
 }
 
 const refused = (message: string, nextStep = 'exposure runs list shows what is held back.') =>

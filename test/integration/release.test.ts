@@ -190,6 +190,31 @@ it.concurrent(
 )
 
 it.concurrent(
+  'are none any more of a connection that was removed',
+  async ({ onTestFinished }) => {
+    const product = await start(onTestFinished)
+    await poll(product)
+    product.simulator.faults.set(LOSS)
+    const lost = await poll(product)
+    const removed = await withTransformers(product, async () => {
+      const { code } = await product.exposure(['connections', 'remove', 'prisma', '--keep'])
+      const isSummed = ({ phase, stream }: Run) => phase === 'FINISHED' && stream === '*'
+      await waitFor(async () => (await product.events<Run>('runs')).some(isSummed), {
+        what: 'the end of the removal',
+        timeoutMs: WAIT_MS,
+      })
+      return code
+    })
+    expect(removed).toBe(0)
+    expect(await missing(product)).toEqual(['RAISED', 'CLEARED'])
+    const refused = await product.exposure(['runs', 'release', lost, '--yes'])
+    expect([refused.code, refused.stdout]).toEqual([1, ''])
+    expect(refused.stderr).toContain('or it was removed')
+  },
+  TIMEOUT_MS,
+)
+
+it.concurrent(
   'are told with the run that has ended meanwhile, when it overtakes the release',
   async ({ onTestFinished }) => {
     const product = await start(onTestFinished, { every: '1s' })
