@@ -7,6 +7,7 @@ import type { SINKS } from '../../sinks/sinks.ts'
 import { type OcsfDocument, heldOfOcsf, latestOf } from '../support/sink-ocsf.ts'
 import { startReceiver } from '../support/sink-receiver.ts'
 import { openSearchStore } from './sink-opensearch.ts'
+import { splunkStore } from './sink-splunk.ts'
 import { type Held, type OpenSinkStore, onceEach } from './sink-store.ts'
 
 /** Small, so that a seed makes many files. */
@@ -152,10 +153,11 @@ const webhookStore: OpenSinkStore = async () => {
   }
 }
 
-export const SINK_STORES: Readonly<Partial<Record<keyof typeof SINKS, OpenSinkStore>>> = {
+export const SINK_STORES: Readonly<Record<keyof typeof SINKS, OpenSinkStore>> = {
   'kafka-json': kafkaJsonStore,
   opensearch: openSearchStore,
   parquet: parquetStore,
   postgres: postgresStore,
+  splunk: splunkStore,
   webhook: webhookStore,
 }
