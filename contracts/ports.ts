@@ -189,6 +189,35 @@ export type OpenSink = {
   storedOffset(topic: string, partition: number): Promise<bigint | null>
   /** @throws PipelineError SINK_UNAVAILABLE: the batch is tried again, nothing is dead-lettered. */
   write(batch: SinkBatch): Promise<readonly Rejection[]>
+  /** Writes what it holds back in memory for bigger files; absent: nothing is held back. */
+  flush?(): Promise<void>
+  close(): Promise<void>
+}
+
+/** What stores show as it is now, and topics hold by key: these are compared. */
+export const AUDIT_KINDS = ['asset', 'finding'] as const
+export type AuditKind = (typeof AUDIT_KINDS)[number]
+/** Uids that are asked for at once, at most. */
+export const AUDIT_UIDS_MAX = 10_000
+
+/**
+ * What a store holds, for `exposure reconcile`. Its functions change nothing, see everything that
+ * was written before the call, and @throw PipelineError SINK_UNAVAILABLE when it is away. A store
+ * that was never written to is an empty one.
+ */
+export type SinkAudit = {
+  /** Where the store itself says to go on; null when it keeps no offset, or none of that. */
+  storedOffset(topic: string, partition: number): Promise<bigint | null>
+  /** Entities it shows; null where their number says nothing, as in a log. */
+  count(kind: AuditKind): Promise<number | null>
+  /** The revisions of those of `uids` that it shows, AUDIT_UIDS_MAX at most. */
+  revisions(kind: AuditKind, uids: readonly string[]): Promise<ReadonlyMap<string, number>>
+  /** `n` uids that it shows, AUDIT_UIDS_MAX at most, or all when they are fewer; by the seed. */
+  sample(kind: AuditKind, n: number, seed: number): Promise<readonly string[]>
+  /** What it was told longer ago than this may be gone, in ms; absent: it keeps everything. */
+  readonly keptMs?: number
+  /** True: it has no word for the end of an entity, and goes on showing it. */
+  readonly keepsForgotten?: boolean
   close(): Promise<void>
 }
 
@@ -202,4 +231,8 @@ export type Sink = {
   readonly kinds?: readonly SinkKind[]
   /** Applies migrations and connects. */
   open(): Promise<OpenSink>
+  /** Connects to ask what the store holds; of a store that cannot be asked, absent. */
+  audit?(): Promise<SinkAudit>
+  /** Why it cannot be asked, as the rest of a sentence: `it keeps nothing`. */
+  readonly unasked?: string
 }

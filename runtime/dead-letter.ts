@@ -21,6 +21,9 @@ const OURS = 'x-dlq-'
 /** Put on a record that is replayed; when it fails again they say where it came from. */
 export const REPLAY_HEADERS = ['x-dlq-replay', 'x-dlq-letter', 'x-dlq-repaired'] as const
 
+/** On what a store refused: the name of its sink. */
+export const SINK_HEADER = 'x-dlq-sink'
+
 /** How often a record was tried before, as a replayed one says; else 0. */
 export function attemptsOf(headers: Headers): number {
   const attempts = Number(headers['x-dlq-attempts'] ?? 0)

@@ -11,7 +11,7 @@ import {
 import type { KafkaRecord, OutRecord } from '../contracts/processing.ts'
 import { topicName } from '../contracts/topics.ts'
 import { AVRO_TOPICS, type AvroTopic, type Codecs } from './codecs.ts'
-import { deadLetter } from './dead-letter.ts'
+import { SINK_HEADER, deadLetter, withHeaders } from './dead-letter.ts'
 import { type ConsumedBatch, type ConsumerControl, runConsumer } from './kafka/consumer.ts'
 import { openPublisher } from './kafka/publisher.ts'
 import { type KafkaSettings, partitionKey } from './kafka/types.ts'
@@ -52,6 +52,8 @@ export type RunSinkOptions = TroubleOptions & {
 }
 
 export type RunningSink = {
+  /** Writes what the store holds back in memory. @throws PipelineError when it cannot be written */
+  flush(): Promise<void>
   /** Ends the batch under way and closes the store. Bounded; never throws. */
   stop(): Promise<void>
 }
@@ -98,6 +100,9 @@ export async function runSink(options: RunSinkOptions): Promise<RunningSink> {
   })()
   starting.catch((error: unknown) => trouble.raise('open', sinkFailure(error)))
   return {
+    async flush() {
+      await store?.flush?.()
+    },
     async stop() {
       stopping.abort()
       await starting.catch((error: unknown) => log.debug({ err: error }, 'sink never started'))
@@ -305,7 +310,8 @@ const KINDS = {
   runs: { kind: 'run', schemaName: 'Run' },
 } as const
 
-async function decodeOne(
+/** What a record says. @throws PipelineError SERIALIZATION when it cannot be read */
+export async function decodeOne(
   codecs: Codecs,
   topic: AvroTopic,
   { key, offset, timestampMs, value }: KafkaRecord,
@@ -330,7 +336,10 @@ async function sendDeadLetters(writer: Writer, refused: readonly Refused[]): Pro
   sent.set(place, done)
   const fresh = refused.filter(({ record }) => !done.has(record.offset))
   await send(
-    fresh.map(({ record, error }) => deadLetter(options.settings.prefix, record, error, 1)),
+    fresh.map(({ record, error }) => {
+      const letter = deadLetter(options.settings.prefix, record, error, 1)
+      return { ...letter, ...withHeaders(letter, { [SINK_HEADER]: options.sink.name }) }
+    }),
   )
   for (const { record, error } of fresh) {
     done.add(record.offset)

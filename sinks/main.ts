@@ -3,7 +3,11 @@ import type { Pipeline } from '../runtime/pipeline.ts'
 import { type RunningSink, runSink, sinkGroup } from '../runtime/run-sink.ts'
 import { type SinksConfig, createSinks } from './sinks.ts'
 
-export type RunningSinks = { readonly stop: () => Promise<void> }
+export type RunningSinks = {
+  /** Writes what stores hold back in memory. @throws PipelineError when one of them cannot now */
+  readonly flush: () => Promise<void>
+  readonly stop: () => Promise<void>
+}
 
 /**
  * Applies migrations and starts consuming. A store that is away holds back nobody else.
@@ -26,5 +30,8 @@ export async function startSinks(pipeline: Pipeline, config: SinksConfig): Promi
     await stop()
     throw failed.reason
   }
-  return { stop }
+  const flush = async () => {
+    await Promise.all(running.map((sink) => sink.flush()))
+  }
+  return { flush, stop }
 }

@@ -10,6 +10,7 @@ import { openSearchConfig } from './opensearch/config.ts'
 import { createOpenSearchSink } from './opensearch/sink.ts'
 import { parquetConfig } from './parquet/config.ts'
 import { createParquetSink } from './parquet/sink.ts'
+import { auditPostgres } from './postgres/audit.ts'
 import { postgresConfig } from './postgres/config.ts'
 import { createPostgresSink } from './postgres/sink.ts'
 import { splunkConfig } from './splunk/config.ts'
@@ -41,7 +42,7 @@ export const SINKS = {
   'kafka-json': sinkType(z.array(kafkaJsonConfig), createKafkaJsonSink, { holdsState: false }),
   opensearch: sinkType(openSearchConfig, createOpenSearchSink, { holdsState: true }),
   parquet: sinkType(parquetConfig, createParquetSink, { holdsState: true }),
-  postgres: sinkType(postgresConfig, createPostgresSink, { holdsState: true }),
+  postgres: sinkType(postgresConfig, createPostgres, { holdsState: true }),
   splunk: sinkType(z.array(splunkConfig), createSplunkSink, { holdsState: false }),
   webhook: sinkType(z.array(webhookConfig), createWebhookSink, { holdsState: false }),
 }
@@ -69,8 +70,16 @@ export type SinksConfig = {
   readonly [K in SinkType]?: z.output<SinkTypes[K]['settings']> | undefined
 }
 
+function createPostgres(config: z.output<typeof postgresConfig>, context: SinkContext): Sink {
+  const { groupOf, log } = context
+  const sink = createPostgresSink(config, context)
+  return { ...sink, audit: async () => auditPostgres(config, groupOf(sink.name), log) }
+}
+
 /** A sink and the settings that are not its own matter. */
 export type ConfiguredSink = {
+  /** As in exposure.yaml under `sinks`. */
+  readonly type: string
   readonly sink: Sink
   readonly filter: SinkFilter | undefined
   readonly start: SinkStart | undefined
@@ -100,7 +109,7 @@ export function createSinks(config: SinksConfig, context: SinkContext): Configur
     givenOf(config, type).map((given) => {
       // `given` is what the schema of this very type has let pass.
       const sink = SINKS[type].create(given as never, context)
-      return { sink, filter: given.filter, start: given.start }
+      return { type, sink, filter: given.filter, start: given.start }
     }),
   )
 }

@@ -38,6 +38,8 @@ export type Admin = {
   applyTopics(
     specs?: readonly TopicSpec[],
   ): Promise<{ created: string[]; altered: string[]; problems: string[] }>
+  /** Whether there is a topic of that complete name. */
+  hasTopic(topic: string): Promise<boolean>
   /** High watermark per partition, by partition. Topic names here are complete, prefix included. */
   endOffsets(topic: string): Promise<Map<number, bigint>>
   /** Committed offset per partition; null where there is none. */
@@ -72,6 +74,7 @@ export async function openAdmin(settings: KafkaSettings, log: Logger): Promise<A
   return {
     applyTopics: (specs = Object.values(TOPICS)) =>
       ours(() => applyTopics(admin, cluster, settings, specs)),
+    hasTopic: (topic) => ours(async () => (await admin.listTopics()).includes(topic)),
     endOffsets: (topic) => ours(() => endOffsets(cluster, topic)),
     committedOffsets: (groupId, topic) => ours(() => committedOffsets(cluster, groupId, topic)),
     lag: (groupId, topics) => ours(() => lagOf(cluster, groupId, topics)),

@@ -9,6 +9,7 @@ import { type KafkaClient, createKafka } from '../../runtime/kafka/client.ts'
 import { type Session, openSession } from '../../runtime/kafka/session.ts'
 import type { KafkaSettings } from '../../runtime/kafka/types.ts'
 import type { Logger } from '../../runtime/log.ts'
+import { auditJsonTopic } from './audit.ts'
 import type { KafkaJsonConfig } from './config.ts'
 import { type JsonTarget, jsonRecordOf } from './records.ts'
 
@@ -45,6 +46,7 @@ export function createKafkaJsonSink(
         throw error
       }
     },
+    audit: () => auditJsonTopic(target.topic, kafka, log),
   }
 }
 

@@ -1,6 +1,7 @@
 // The sink for OpenSearch and Elasticsearch: the current state by uid, and the log of changes.
 import { PipelineError } from '../../contracts/errors.ts'
 import type { OpenSink, Rejection, Sink, SinkBatch } from '../../contracts/ports.ts'
+import { auditOpenSearch } from './audit.ts'
 import { deletionsOf, sendAll } from './bulk.ts'
 import { type StoreClient, connectStore } from './client.ts'
 import type { OpenSearchConfig } from './config.ts'
@@ -26,6 +27,7 @@ export function createOpenSearchSink(config: OpenSearchConfig): Sink {
       }
       return openSink(client, indices, config)
     },
+    audit: async () => auditOpenSearch(config),
   }
 }
 

@@ -3,13 +3,14 @@ import { access, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { OpenSink, Rejection, Sink, SinkBatch } from '../../contracts/ports.ts'
 import type { Logger } from '../../runtime/log.ts'
+import { auditParquet } from './audit.ts'
 import type { ParquetConfig } from './config.ts'
 import { lakeError } from './faults.ts'
 import { compactOne } from './compact.ts'
 import { commitEntry, moveFiles, newestEntry, sweepStaging } from './manifest.ts'
 import { rowOf } from './rows.ts'
 import { TABLES } from './tables.ts'
-import { lakeViews } from './views.ts'
+import { VIEWS_FILE, lakeViews } from './views.ts'
 import { type ParquetWriter, openWriter } from './writer.ts'
 import { type Waiting, isWaiting, restarted } from './waiting.ts'
 
@@ -17,7 +18,6 @@ import { type Waiting, isWaiting, restarted } from './waiting.ts'
 const WAITING_BYTES_MAX = 64 * 1024 * 1024
 /** How often rows that wait are looked at. */
 const LOOK_MS = 1_000
-const VIEWS_FILE = 'views.sql'
 const WRITING = 'writing to the Parquet lake'
 
 /**
@@ -43,6 +43,7 @@ export function createParquetSink(config: ParquetConfig, { log }: { readonly log
         throw lakeError(error, 'opening the Parquet lake')
       }
     },
+    audit: () => auditParquet(config),
   }
 }
 
@@ -103,6 +104,12 @@ class Lake implements OpenSink {
       if (isDue) await this.#flush(waiting)
       await this.#makeRoom()
       return rejections
+    })
+  }
+
+  flush(): Promise<void> {
+    return this.#inTurn(WRITING, async () => {
+      for (const waiting of this.#partitions.values()) await this.#flush(waiting)
     })
   }
 

@@ -1,6 +1,9 @@
 // The SQL by which readers see the lake: the log of each table, and its current state.
 import { TABLES } from './tables.ts'
 
+/** Where the lake keeps them for its readers, from its root. */
+export const VIEWS_FILE = 'views.sql'
+
 /** Tables in which an entity has one current row. */
 const STATES = new Set([TABLES.asset.name, TABLES.finding.name, TABLES.vulnerability.name])
 

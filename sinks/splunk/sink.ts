@@ -19,6 +19,7 @@ export function createSplunkSink(config: SplunkConfig): Sink {
   return {
     name: config.name,
     kinds: kindsOf(config.format),
+    unasked: 'its HTTP Event Collector takes events and answers no questions',
     async open() {
       const stopping = new AbortController()
       const { signal } = stopping

@@ -15,6 +15,7 @@ export function createWebhookSink(config: WebhookConfig): Sink {
     name: config.name,
     kinds: ['connector-error'],
     open: async () => openWebhook(config, createDelivery(config)),
+    unasked: 'it passes messages on and keeps none',
   }
 }
 
