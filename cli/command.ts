@@ -17,6 +17,8 @@ export const COMMANDS = [
   'runs list',
   'runs show',
   'runs release',
+  'sinks',
+  'reconcile',
   'tail',
   'dlq list',
   'dlq show',

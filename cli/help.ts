@@ -20,6 +20,8 @@ export const HELP = `exposure - assets and CVE findings of Prisma Cloud and Cort
   runs list        how the runs ended, newest first, and what is held back
   runs show RUN    every step of one run
   runs release RUN close what a run has held back, and take it as the new measure
+  sinks            the stores: how far behind each is, what is wrong with it
+  reconcile        compare what each store holds with the exposure topics
   tail TOPIC       print the records of a topic as JSON lines
   dlq list         dead letters: how many, why, from where; each with --records
   dlq show LETTER  one dead letter: headers, reason, body; its bytes with --raw
@@ -35,7 +37,8 @@ export const HELP = `exposure - assets and CVE findings of Prisma Cloud and Cort
 
 Settings and secrets: exposure.yaml names secrets as env:NAME or file:PATH, never by value.
 Exit codes: 0 done, 1 failed (one sentence says why), 2 wrong call; 3 done, but of what was looked
-at something is wrong: a run is neither COMPLETE nor SKIPPED, a connection, a schema.
+at something is wrong: a run is neither COMPLETE nor SKIPPED, a connection, a schema, a sink.
+\`reconcile\` ends with 2 where a store differs.
 `
 
 const LETTER_FILTERS = `  --reason R      SCHEMA_VIOLATION and so on: the error types of the README
@@ -149,6 +152,29 @@ released too: from then on the stream is known to be empty.
 
   --yes   close them; without it nothing is written
 Exit code 0: done; 1: refused, or not answered in time (the order then stands).
+`,
+  sinks: `exposure sinks [--json] [--config FILE]
+
+Every sink of exposure.yaml: whether processes run it, how many records its consumer group has not
+read (markers of transactions included) and since when the oldest of them waits, the open dead
+letters of its store, and below it what is wrong now, since when, with the next step. No sink needs
+to run for it.
+
+  --json   a JSON line per sink, with the lag of every topic
+Exit code 0: nothing is wrong; 3: with one of them.
+`,
+  reconcile: `exposure reconcile [--sink NAME] [--sample N] [--seed S] [--json] [--config FILE]
+
+Compares every store with exposure.assets and exposure.findings, as far as its sink has read them
+and by its filter: what is missing, what is extra, what has another revision. It changes nothing,
+and sinks may go on meanwhile. Of more than N entities it compares N from each side, and the counts.
+Memory: the keys of 50,000 entities, and 50 bytes per key of one partition while they are counted.
+
+  --sink NAME   only this one
+  --sample N    default and most: 10000
+  --seed S      chooses the same N again
+  --json        a JSON line per sink
+Exit code 0: equal; 2: a store differs; 1: one could not be asked, or none can be.
 `,
   tail: `exposure tail TOPIC [--from-end] [--limit N] [--follow] [--config FILE]
 

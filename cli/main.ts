@@ -28,6 +28,8 @@ const RUNNERS: Record<Command, () => Promise<Runner>> = {
   'runs list': async () => (await import('./runs.ts')).listRuns,
   'runs show': async () => (await import('./runs.ts')).showRun,
   'runs release': async () => (await import('./release.ts')).releaseRun,
+  sinks: async () => (await import('./sinks.ts')).listSinks,
+  reconcile: async () => (await import('./reconcile.ts')).reconcile,
   tail: async () => (await import('./tail.ts')).tail,
   'dlq list': async () => (await import('./dlq.ts')).listDeadLetters,
   'dlq show': async () => (await import('./dlq.ts')).showDeadLetter,
