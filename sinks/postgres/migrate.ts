@@ -39,7 +39,7 @@ export function migrate(
   migrations: readonly Migration[] = readMigrations(),
 ): Promise<string[]> {
   return database.transaction('preparing PostgreSQL', async (query) => {
-    await query(`SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, [`exposure:${schema}`])
+    await lockSchema(query, schema)
     await ensureSchema(query, schema)
     await query(
       `CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, checksum text NOT NULL,
@@ -66,6 +66,11 @@ export function migrate(
     }
     return missing
   })
+}
+
+/** Until the end of the transaction nobody else prepares this schema. */
+export async function lockSchema(query: Query, schema: string): Promise<void> {
+  await query(`SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, [`exposure:${schema}`])
 }
 
 async function ensureSchema(query: Query, schema: string): Promise<void> {

@@ -5,6 +5,8 @@ import type { Logger } from '../../runtime/log.ts'
 import type { PostgresConfig } from './config.ts'
 import { type Database, type Query, WRITE_LIMITS, openDatabase } from './database.ts'
 import { MIGRATION_LIMITS, migrate } from './migrate.ts'
+import { grantReader } from './reader.ts'
+import { startSweeper } from './retention.ts'
 import { writeRecords } from './write-batch.ts'
 
 const POSTGRES = 'postgres'
@@ -31,16 +33,25 @@ export function createPostgresSink(
       const setup = openDatabase({ url, poolMax: 1, limits: MIGRATION_LIMITS, log })
       try {
         await migrate(setup, config.schema)
+        const role = config.readOnlyRole
+        if (role !== undefined) await grantReader(setup, config.schema, role)
       } finally {
         await setup.close()
       }
       const database = openDatabase({ url, poolMax: config.poolMax, limits: WRITE_LIMITS, log })
-      return openSink(database, config.schema, groupOf(POSTGRES))
+      const { schema, retention } = config
+      const sweeper =
+        retention === undefined ? null : startSweeper(database, schema, retention, log)
+      const close = async () => {
+        await sweeper?.stop()
+        await database.close()
+      }
+      return { ...openSink(database, schema, groupOf(POSTGRES)), close }
     },
   }
 }
 
-function openSink(database: Database, schema: string, groupId: string): OpenSink {
+function openSink(database: Database, schema: string, groupId: string): Omit<OpenSink, 'close'> {
   const rowOf = (topic: string, partition: number) => [groupId, topic, partition]
   const storedIn = async (query: Query, topic: string, partition: number, lock: string) => {
     const { rows } = await query(
@@ -83,6 +94,5 @@ function openSink(database: Database, schema: string, groupId: string): OpenSink
     },
     write: (batch) =>
       database.transaction('writing to PostgreSQL', (query) => writeBatch(query, batch)),
-    close: () => database.close(),
   }
 }
