@@ -13,7 +13,7 @@ const ROWS_MAX = 2_000
 const TURNS_MAX = 500
 const LOOK_MS = 3_600_000
 
-/** `$1` is the age in ms, `$2` how many rows at most. Rows that somebody holds are left for later. */
+/** `$1`: age in ms, `$2`: rows at most. Rows that somebody else has locked are left for later. */
 const sweepOf = (table: string, oldest: string, where: string) => `
   DELETE FROM ${table} WHERE ctid = ANY(ARRAY(
     SELECT t.ctid FROM ${table} AS t
@@ -21,7 +21,7 @@ const sweepOf = (table: string, oldest: string, where: string) => `
     ORDER BY ${oldest} LIMIT $2 FOR UPDATE SKIP LOCKED
   ))`
 
-/** By setting: the statements that take away, in order. Oldest first, so that no gap comes about. */
+/** By setting: the statements, in order. Oldest rows first, so that no gap comes about. */
 const sweepsOf = (schema: string): Readonly<Record<keyof Retention, readonly string[]>> => {
   const of = (table: string) => `"${schema}".${table}`
   const isLater = `l.last_at > t.last_at OR (l.last_at = t.last_at AND l.src_offset > t.src_offset)`

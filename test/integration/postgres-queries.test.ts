@@ -215,7 +215,7 @@ describe('a view', () => {
     ])
   })
 
-  it('counts each opening of a finding as an episode of its own, also when it was forgotten', async () => {
+  it('counts each opening as an episode, also of what was forgotten', async () => {
     const database = await estate()
     const rows = await database.query(
       `SELECT finding_uid AS uid, episode::int, opened_at AS from, resolved_at AS to, backfill
