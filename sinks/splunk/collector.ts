@@ -188,11 +188,12 @@ function storeError(error: unknown): PipelineError {
     return new PipelineError('INTERNAL', 'SINK', message, { cause: error })
   }
   if (LASTING.has(error.failure) || error.failure === 'SINK_UNAVAILABLE') return error
-  const { http, retryAfterMs } = error.details
+  const { http, retryAfterMs, remediation } = error.details
   return new PipelineError('SINK_UNAVAILABLE', 'SINK', error.message, {
     cause: error,
     ...(http === undefined ? {} : { http }),
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    ...(remediation === undefined ? {} : { remediation }),
   })
 }
 
