@@ -40,7 +40,8 @@ export async function tail(args: readonly string[]): Promise<number> {
   })
   const codecs = await registry.lookup(settings.prefix)
   const reader = openLogReader(settings, createLogger('tail'))
-  const signal = stopSignal()
+  // It only reads: what waits for a broker that is gone, for minutes at times, is left as it is.
+  stopSignal().addEventListener('abort', () => process.exit(0), { once: true })
   const follow = values.follow || values['from-end']
   const next = new Map<number, bigint>()
   let left = limit
@@ -49,7 +50,7 @@ export async function tail(args: readonly string[]): Promise<number> {
     for (const partition of partitions) {
       next.set(partition, values['from-end'] ? await reader.endOffset(topic, partition) : 0n)
     }
-    while (left > 0 && !signal.aborted) {
+    while (left > 0) {
       let printed = 0
       for (const partition of partitions) {
         const from = next.get(partition) ?? 0n
