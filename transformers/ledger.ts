@@ -16,6 +16,8 @@ export type LedgerOptions = {
   readonly deadLetter: (record: KafkaRecord, error: PipelineError) => OutRecord
   /** Told after the commit, with the FINISHED record. */
   readonly onFinished: (run: Run, because: Because) => void
+  /** As onFinished, for what a process before this one may have died over, or may have told. */
+  readonly onLeft: (run: Run, because: Because) => void
 }
 
 /**
@@ -25,6 +27,8 @@ export type LedgerOptions = {
 export type Because = 'held-by-producer' | 'released' | null
 
 type Tally = NonNullable<Run['tally']>
+/** `here`: told by this process. */
+type Told = { readonly run: Run; readonly because: Because; readonly here: boolean }
 
 /** Answers of a run that are still coming in, and how the last runs of each stream finished. */
 export class LedgerStore {
@@ -34,6 +38,8 @@ export class LedgerStore {
   readonly finished = new Map<string, Run>()
   /** The run whose closures are held back; runs that listed nothing may have finished since. */
   readonly holding = new Map<string, Run>()
+  /** By stream, what was written as FINISHED and has not been read back: not told for sure. */
+  readonly unsure = new Map<string, Told>()
 
   load(key: string, value: Buffer | null): void {
     const id = key.slice(2)
@@ -44,6 +50,9 @@ export class LedgerStore {
       const runs = key.startsWith('f|') ? this.finished : this.holding
       if (value === null) runs.delete(id)
       else runs.set(id, finishedSchema.parse(JSON.parse(value.toString())).run)
+    } else if (key.startsWith('t|')) {
+      if (value === null) this.unsure.delete(id)
+      else this.unsure.set(id, { ...toldSchema.parse(JSON.parse(value.toString())), here: false })
     } else throw new Error(`unknown record ${key.slice(0, 2)} in the state of the ledger`)
   }
 }
@@ -52,6 +61,13 @@ export class LedgerStore {
 const TIME_DIGITS = 16
 const answersSchema = z.object({ v: z.literal(1), answers: z.array(runSchema) })
 const finishedSchema = z.object({ v: z.literal(1), run: runSchema })
+const toldSchema = z
+  .object({
+    v: z.literal(1),
+    run: runSchema,
+    because: z.enum(['held-by-producer', 'released']).nullable(),
+  })
+  .transform(({ run, because }) => ({ run, because }))
 
 /**
  * Reads exposure.runs and writes FINISHED to it: totals of all tallies, the reasons why closures
@@ -80,7 +96,8 @@ class Entry {
   readonly #finished = new Map<string, Run>()
   readonly #holding = new Map<string, Run | null>()
   readonly #outputs: OutRecord[] = []
-  readonly #told: { readonly run: Run; readonly because: Because }[] = []
+  readonly #told: Told[] = []
+  readonly #unsure = new Map<string, Told | null>()
 
   constructor(store: LedgerStore, options: LedgerOptions) {
     this.#store = store
@@ -106,6 +123,7 @@ class Entry {
   }
 
   #meet(run: Run): void {
+    if (run.phase === 'FINISHED') this.#readBack(run)
     if (run.tally === null) return
     const prefix = `${run.phase}|${streamKey(streamOf(run))}|`
     const rest = `${String(run.started_at).padStart(TIME_DIGITS, '0')}|${run.run_id}`
@@ -121,6 +139,16 @@ class Entry {
     this.#forgetOlder(prefix, rest)
     if (run.phase === 'RELEASED') this.#release(run, answers)
     else this.#finish(finishedOf(run, answers), run.hold === null ? null : 'held-by-producer')
+  }
+
+  /** Whoever wrote it has had the time to tell it, and is asked no more. */
+  #readBack(run: Run): void {
+    const stream = streamKey(streamOf(run))
+    const met = this.#unsure.get(stream)
+    const told = met === undefined ? this.#store.unsure.get(stream) : met
+    if (told?.run.run_id !== run.run_id || told.run.at !== run.at) return
+    this.#unsure.set(stream, null)
+    if (!told.here) this.#told.push(told)
   }
 
   /** What some partition never answered is over when a later one is. */
@@ -161,7 +189,9 @@ class Entry {
   #tell(run: Run, because: Because): void {
     const { prefix, encode } = this.#options
     this.#outputs.push(runRecord(prefix, run, encode))
-    this.#told.push({ run, because })
+    const told = { run, because, here: true }
+    this.#told.push(told)
+    this.#unsure.set(streamKey(streamOf(run)), told)
   }
 
   #entries(): { key: string; value: Buffer | null }[] {
@@ -174,6 +204,10 @@ class Entry {
       })),
       ...[...this.#finished].map(([id, run]) => ({ key: `f|${id}`, value: runOf(run) })),
       ...[...this.#holding].map(([id, run]) => ({ key: `h|${id}`, value: runOf(run) })),
+      ...[...this.#unsure].map(([id, told]) => ({
+        key: `t|${id}`,
+        value: told === null ? null : json({ run: told.run, because: told.because }),
+      })),
     ]
   }
 
@@ -187,7 +221,12 @@ class Entry {
       if (run === null) this.#store.holding.delete(id)
       else this.#store.holding.set(id, run)
     }
-    for (const { run, because } of this.#told) this.#options.onFinished(run, because)
+    for (const [id, told] of this.#unsure) {
+      if (told === null) this.#store.unsure.delete(id)
+      else this.#store.unsure.set(id, told)
+    }
+    const { onFinished, onLeft } = this.#options
+    for (const { run, because, here } of this.#told) (here ? onFinished : onLeft)(run, because)
   }
 }
 

@@ -112,6 +112,9 @@ function startLedger(pipeline: Pipeline): RunningProcessor {
     encode: (value) => codecs.encode('runs', value),
     deadLetter: (record, error) => deadLetter(prefix, record, error, attemptOf(record)),
     onFinished: (run, because) => reportHeld(pipeline, run, because),
+    // Told already, most of the time: then it is open, and is not raised anew.
+    onLeft: (run, because) =>
+      void pipeline.reporter.learn().then(() => reportHeld(pipeline, run, because)),
   })
   const scope = { connection: null, vendor: null, product: null, stream: null }
   return runStage(

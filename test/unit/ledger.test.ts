@@ -14,6 +14,7 @@ const PARTITIONS = 6
 /** One partition of exposure.runs: the ledger reads its own records too. */
 class Bench {
   readonly told: [run: Run, because: Because][] = []
+  readonly left: [run: Run, because: Because][] = []
   readonly #log: { key: string; value: Buffer | null }[] = []
   #offset = 0n
   #store = new LedgerStore()
@@ -30,6 +31,7 @@ class Bench {
     encode: (value) => type.toBuffer(value),
     deadLetter: (record, error) => deadLetter('', record, error, 1),
     onFinished: (run, because) => this.told.push([run, because]),
+    onLeft: (run, because) => this.left.push([run, because]),
   })
 
   /** One batch; returns the runs it finishes. */
@@ -134,6 +136,30 @@ describe('a run', () => {
     const bench = new Bench()
     const [finished] = bench.meet(...all(1))
     expect(bench.meet(...(finished ? [finished] : []), runEvent(idOf(2)))).toEqual([])
+  })
+
+  it('is told by who comes next when the process that finished it may have died over it', () => {
+    const bench = new Bench()
+    const held1 = bench.meet(...all(1, { held: 1, hold: 'far fewer' }, { hold: 'far fewer' }))
+    bench.restore()
+    // Its own record is the next it reads; a step of another run says nothing of it.
+    bench.meet(runEvent(idOf(2)))
+    expect(bench.left).toEqual([])
+    bench.meet(...held1)
+    expect(bench.left).toEqual([[held1[0], 'held-by-producer']])
+    bench.restore()
+    bench.meet(...held1)
+    expect([bench.told.length, bench.left.length]).toEqual([1, 1])
+  })
+
+  it('is told once when the process lives on, also when it is finished twice at once', () => {
+    const bench = new Bench()
+    const finished = bench.meet(...held(1), ...released(1, BASE_MS + 9_000, 3))
+    expect(bench.told.map(([, because]) => because)).toEqual([null, 'released'])
+    bench.meet(...finished)
+    bench.restore()
+    bench.meet(...finished)
+    expect([bench.told.length, bench.left.length]).toEqual([2, 0])
   })
 
   it('that some partition never answered is forgotten when a later one is finished', () => {
