@@ -18,6 +18,7 @@ type RecordContext = {
 type DecodedRecord = {
   readonly offset: string
   readonly key: Buffer | null
+  readonly value: Buffer | null
   readonly isControlRecord: boolean
   readonly batchContext: RecordContext
   readonly [other: string]: unknown
@@ -33,7 +34,7 @@ type FilterInput = {
   readonly messages: DecodedRecord[]
   readonly abortedTransactions?: readonly AbortedTransaction[] | null
 }
-type Decode = (decoder: unknown) => Promise<DecodedBatch>
+type Decode = (decoder: object) => Promise<DecodedBatch>
 
 /**
  * Puts the replacements in place, once. The three that decide correctness are left out when
@@ -52,8 +53,11 @@ export function applyCures(): void {
   replace<EncodeRecord>('protocol/recordBatch/record/v0', encodeRecordWith)
   replace<DecodeRecord>('protocol/recordBatch/record/v0/decoder', keepingHeaderBytes)
   replace<GroupMessages>('producer/groupMessagesPerPartition', () => groupPerPartition)
-  if (environment('EXPOSURE_KAFKA_CURES') !== 'off') {
-    replace<Decode>('protocol/recordBatch/v0/decoder', movingPastHoles)
+  const isOff = environment('EXPOSURE_KAFKA_CURES') === 'off'
+  replace<Decode>('protocol/recordBatch/v0/decoder', (decode) =>
+    boundedByBytes(isOff ? decode : movingPastHoles(decode)),
+  )
+  if (!isOff) {
     replace<(input: FilterInput) => DecodedRecord[]>(
       'consumer/filterAbortedMessages',
       () => withoutAborted,
@@ -96,6 +100,29 @@ function movingPastHoles(decode: Decode): Decode {
       isControlRecord: true,
       batchContext: batch,
     })
+    return batch
+  }
+}
+
+/** Of the values that one fetch brings for one partition, but for the batch that goes beyond it. */
+export const FETCHED_VALUE_BYTES_MAX = 8 * 1024 * 1024
+
+/**
+ * A fetch is asked for by its compressed bytes, and a description over and over again compresses a
+ * thousandfold: two megabytes would be two gigabytes in memory. What is behind the bound is left
+ * as if the broker had cut it off there, and is what the next fetch begins with.
+ */
+function boundedByBytes(decode: Decode): Decode {
+  // All batches of one partition in one answer are read from the same decoder.
+  const read = new WeakMap<object, number>()
+  return async (decoder) => {
+    const before = read.get(decoder) ?? 0
+    if (before >= FETCHED_VALUE_BYTES_MAX) {
+      throw Object.assign(new Error('enough for one fetch'), { name: 'KafkaJSPartialMessageError' })
+    }
+    const batch = await decode(decoder)
+    const bytes = batch.records.reduce((sum, { value }) => sum + (value?.length ?? 0), 0)
+    read.set(decoder, before + bytes)
     return batch
   }
 }
