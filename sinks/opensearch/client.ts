@@ -156,12 +156,21 @@ function faultIn(text: string): StoreFault | undefined {
 }
 
 const CREDENTIALS =
-  'Check sinks.opensearch.username, password or apiKey; the user must manage index templates and write the indices (sinks/opensearch/README.md).'
+  'Check sinks.opensearch.username, password or apiKey; the user must manage index templates and write the indices (sinks/opensearch/README.md). A secret in a file is read again: mended there, writing goes on by itself.'
 const TEMPLATES =
   'Check sinks.opensearch.url and flavour. If an index of an older mapping is in the way, reindex it or give another prefix.'
+const REACH =
+  'Check the host in sinks.opensearch.url. If a private authority signs its certificate, give the PEM file of that authority as sinks.opensearch.caFile.'
 
 /** What is told as it is. */
 const OURS: ReadonlySet<Failure> = new Set(['PAYLOAD_TOO_LARGE', 'CONFIGURATION', 'INTERNAL'])
+/** What somebody must mend, as what, and how; NOT_FOUND is a name that does not resolve, or TLS. */
+const MENDED: Readonly<Partial<Record<Failure, readonly [Failure, string]>>> = {
+  AUTHORIZATION_FAILURE: ['AUTHORIZATION_FAILURE', CREDENTIALS],
+  ACCESS_FORBIDDEN: ['ACCESS_FORBIDDEN', CREDENTIALS],
+  BAD_REQUEST: ['CONFIGURATION', TEMPLATES],
+  NOT_FOUND: ['SINK_UNAVAILABLE', REACH],
+}
 
 /** Waiting helps, unless the settings or the store's own must be changed. */
 function storeError(error: unknown): PipelineError {
@@ -170,16 +179,12 @@ function storeError(error: unknown): PipelineError {
     return new PipelineError('INTERNAL', 'SINK', message, { cause: error })
   }
   const { failure, message, details } = error
-  const http = details.http === undefined ? {} : { http: details.http }
-  const as = (ours: Failure, remediation?: string) =>
-    new PipelineError(ours, 'SINK', message, {
-      cause: error,
-      ...http,
-      ...(remediation === undefined ? {} : { remediation }),
-    })
-  if (failure === 'AUTHORIZATION_FAILURE' || failure === 'ACCESS_FORBIDDEN') {
-    return as('CONFIGURATION', CREDENTIALS)
-  }
-  if (failure === 'BAD_REQUEST') return as('CONFIGURATION', TEMPLATES)
-  return OURS.has(failure) ? error : as('SINK_UNAVAILABLE')
+  if (OURS.has(failure)) return error
+  const [ours, remediation] = MENDED[failure] ?? ['SINK_UNAVAILABLE']
+  return new PipelineError(ours, 'SINK', message, {
+    cause: error,
+    ...(details.http === undefined ? {} : { http: details.http }),
+    ...(details.retryAfterMs === undefined ? {} : { retryAfterMs: details.retryAfterMs }),
+    ...(remediation === undefined ? {} : { remediation }),
+  })
 }

@@ -209,8 +209,8 @@ describe('a store that does not take it now', () => {
     [429, 'SINK_UNAVAILABLE'],
     [503, 'SINK_UNAVAILABLE'],
     [502, 'SINK_UNAVAILABLE'],
-    [401, 'CONFIGURATION'],
-    [403, 'CONFIGURATION'],
+    [401, 'AUTHORIZATION_FAILURE'],
+    [403, 'ACCESS_FORBIDDEN'],
   ])('is %i, and told as %s', async (status, failure) => {
     const fault = { type: 'some_exception', reason: 'said by the store' }
     const url = await answering(status, { error: fault, status })
@@ -273,7 +273,7 @@ describe('a store that does not take it now', () => {
       const error = await createOpenSearchSink(openSearchConfig.parse(given))
         .open()
         .catch((thrown: unknown) => thrown)
-      expect(error).toMatchObject({ failure: 'CONFIGURATION' })
+      expect(error).toMatchObject({ failure: 'AUTHORIZATION_FAILURE' })
       expect(String(error)).not.toMatch(/canary|d3JpdGVy/)
     }
     const pair = Buffer.from('writer:canary-word').toString('base64')

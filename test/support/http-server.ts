@@ -1,5 +1,11 @@
 // A real HTTP server on loopback for one test, stopped with it.
-import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http'
+import {
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+  createServer,
+} from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { onTestFinished } from 'vitest'
 
@@ -22,7 +28,7 @@ export async function serve(
   answer: (request: Received, response: ServerResponse, number: number) => void | Promise<void>,
 ): Promise<TestServer> {
   const received: Received[] = []
-  const server = createServer((request, response) => {
+  const answered: RequestListener = (request, response) => {
     const pieces: Buffer[] = []
     request.on('data', (piece: Buffer) => pieces.push(piece))
     request.on('end', () => {
@@ -32,14 +38,22 @@ export async function serve(
       received.push(call)
       void answer(call, response, received.length)
     })
-  })
+  }
+  return { ...(await listenOn(answered)), received }
+}
+
+/** Any listener on loopback, stopped with the test. */
+export async function listenOn(
+  answer: RequestListener,
+): Promise<{ readonly url: string; readonly server: Server }> {
+  const server = createServer(answer)
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
   onTestFinished(async () => {
     server.closeAllConnections()
     await new Promise((done) => server.close(done))
   })
   const { port } = server.address() as AddressInfo
-  return { url: `http://127.0.0.1:${port}`, server, received }
+  return { url: `http://127.0.0.1:${port}`, server }
 }
 
 /** Answers with JSON. */

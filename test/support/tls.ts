@@ -14,7 +14,8 @@ const KIND = { algorithm: 'sha256', keyType: 'ec', curve: 'P-256' } as const
 
 export type KeyPair = { readonly key: string; readonly cert: string }
 export type Authority = {
-  /** PEM file with its certificate. */
+  /** Its certificate, and a file with it. */
+  readonly pem: string
   readonly caFile: string
   /** Key and certificate of a server with this DNS name. */
   sign(name: string): Promise<KeyPair>
@@ -34,6 +35,7 @@ export async function createAuthority(): Promise<Authority> {
   const caFile = join(folder, 'ca.pem')
   writeFileSync(caFile, made.cert)
   return {
+    pem: made.cert,
     caFile,
     sign: async (name) => {
       const pair = await generate([{ name: 'commonName', value: name }], {
