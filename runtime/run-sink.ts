@@ -16,6 +16,7 @@ import { type ConsumedBatch, type ConsumerControl, runConsumer } from './kafka/c
 import { openPublisher } from './kafka/publisher.ts'
 import { type KafkaSettings, partitionKey } from './kafka/types.ts'
 import { backoff, pause } from './kafka/waiting.ts'
+import { seekBehind } from './sink-behind.ts'
 import { passes } from './sink-filter.ts'
 import type { SinkFilter, SinkStart } from './sink-settings.ts'
 import { commitStart } from './sink-start.ts'
@@ -144,6 +145,8 @@ async function decideStart({
   return true
 }
 
+const startsLater = ({ start = 'beginning' }: RunSinkOptions): boolean => start !== 'beginning'
+
 type Send = (records: readonly OutRecord[]) => Promise<void>
 
 function consume(options: RunSinkOptions, store: OpenSink, send: Send, trouble: Trouble) {
@@ -158,16 +161,16 @@ function consume(options: RunSinkOptions, store: OpenSink, send: Send, trouble: 
     compared: new Set(),
     sent: new Map(),
   }
+  const place = { settings, groupId: sinkGroup(settings.prefix, sink.name), log }
   return runConsumer({
-    settings,
-    groupId: sinkGroup(settings.prefix, sink.name),
+    ...place,
     topics: [...topics.keys()],
-    log,
     handlerCommits: store.commitsOffsets === true,
-    onAssigned() {
+    onAssigned(partitions, seek) {
       writer.compared.clear()
       writer.sent.clear()
       trouble.dealtAnew()
+      return seekBehind({ ...place, store, partitions, startsLater: startsLater(options), seek })
     },
     onTrouble: (error) => {
       // What a batch threw has been raised already.
@@ -223,7 +226,7 @@ async function startOf(
   // Once per join only: holes in the log put the first record behind a perfectly right offset.
   compared.add(place)
   // A store that has nothing yet is not read back to before the place where it was to begin.
-  const isNew = stored === 0n && (options.start ?? 'beginning') !== 'beginning'
+  const isNew = stored === 0n && startsLater(options)
   if (stored === null || isNew) return firstOffset
   if (stored >= firstOffset) return stored
   options.log.debug({ topic, partition, stored, firstOffset }, 'the store is behind: reading back')

@@ -56,6 +56,7 @@ export type ConsumerOptions = {
   /** All partitions of this member, at every join, before any batch of it. */
   readonly onAssigned?: (
     partitions: { readonly topic: string; readonly partition: number }[],
+    seek: ConsumerControl['seek'],
   ) => void | Promise<void>
   /** Once, when trouble lasts. */
   readonly onTrouble?: (error: PipelineError) => void
@@ -84,16 +85,18 @@ export async function runConsumer(options: ConsumerOptions): Promise<{
     concurrency: options.concurrency ?? CONCURRENCY,
     onTrouble,
     onProgress,
-    onAssigned(assigned) {
+    onAssigned(assigned, _tookMs, seek) {
       const partitions = [...assigned].flatMap(([topic, numbers]) =>
         numbers.map((partition) => ({ topic, partition })),
       )
-      assigning = Promise.resolve(options.onAssigned?.(partitions))
+      assigning = Promise.resolve(options.onAssigned?.(partitions, seek))
       // Batches wait for it and throw what it threw; meanwhile nobody else looks at it.
       assigning.catch(() => undefined)
     },
     async onBatch(batch, control) {
       await assigning
+      // Fetched from where the group stands, before it was known where to begin.
+      if (control.isSeeking()) return
       const handled = await handle(batch, control, options, sessionTimeoutMs)
       if (!handled || control.isSeeking()) return
       control.resolve(batch.nextOffset)

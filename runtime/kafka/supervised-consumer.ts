@@ -75,9 +75,13 @@ export type SupervisedOptions = {
   readonly onBatch: (batch: FetchedBatch, control: BatchControl) => Promise<void>
   /**
    * At every join, before any batch of it: partitions by topic; how long the join took in ms, by
-   * the wall's clock: below 0 when that was put back meanwhile.
+   * the wall's clock: below 0 when that was put back meanwhile; how to read from elsewhere.
    */
-  readonly onAssigned: (assigned: ReadonlyMap<string, readonly number[]>, tookMs: number) => void
+  readonly onAssigned: (
+    assigned: ReadonlyMap<string, readonly number[]>,
+    tookMs: number,
+    seek: BatchControl['seek'],
+  ) => void
   /** `member`: a heartbeat was answered. `leaving`: the group deals anew, or is being left. */
   readonly onMembership?: ((state: 'member' | 'leaving') => void) | undefined
   readonly onTrouble?: ((error: PipelineError) => void) | undefined
@@ -203,7 +207,7 @@ function listen(consumer: Consumer, options: SupervisedOptions, onJoined: () => 
   consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
     const assigned = Object.entries(payload.memberAssignment)
     const byTopic = new Map(assigned.map(([topic, partitions]) => [topic, [...partitions]]))
-    options.onAssigned(byTopic, payload.duration)
+    options.onAssigned(byTopic, payload.duration, seekIn(consumer))
     onJoined()
   })
   consumer.on(consumer.events.REBALANCING, () => options.onMembership?.('leaving'))
@@ -292,11 +296,15 @@ function controlOf(
       const partitions = [{ partition, offset: next.toString() }]
       return payload.commitOffsetsIfNecessary({ topics: [{ topic, partitions }] })
     },
-    seek: (seekTopic, seekPartition, offset) =>
-      consumer.seek({ topic: seekTopic, partition: seekPartition, offset: offset.toString() }),
+    seek: seekIn(consumer),
     signal,
   }
 }
+
+const seekIn =
+  (consumer: Consumer): BatchControl['seek'] =>
+  (topic, partition, offset) =>
+    consumer.seek({ topic, partition, offset: offset.toString() })
 
 function batchOf({ batch }: EachBatchPayload): FetchedBatch {
   const { topic, partition, messages } = batch

@@ -184,7 +184,7 @@ describe('a store that is away', () => {
 })
 
 describe('the store and Kafka disagree', () => {
-  it('reads back to where a restored store stands', async () => {
+  it('reads back to where a restored store stands, though nothing new comes', async () => {
     const topics = await eventTopics()
     const database = await testDatabase()
     const uids = ['f1', 'f2', 'f3', 'f4', 'f5', 'f6', 'f7', 'f8']
@@ -197,9 +197,7 @@ describe('the store and Kafka disagree', () => {
     await database.query('DELETE FROM exposure.finding')
     await database.query('UPDATE exposure.sink_offset SET next_offset = 0')
     await startSink(topics, database.config.url)
-    // A partition is compared when its next batch comes; the key decides the partition.
-    for (const uid of uids) await topics.put('findings', uid, findingEvent(`new-${uid}`))
-    await filled(database, 'finding', 2 * uids.length)
+    await filled(database, 'finding', uids.length)
     expect(await topics.deadLetters()).toEqual([])
   })
 
@@ -213,8 +211,7 @@ describe('the store and Kafka disagree', () => {
     await first.stop()
     const empty = await testDatabase()
     await startSink(topics, empty.config.url)
-    await topics.put('findings', 'f1', findingEvent('f1-later'))
-    await filled(empty, 'finding', 2)
+    await filled(empty, 'finding', 1)
   })
 
   it('skips what a store that is ahead has already', async () => {
