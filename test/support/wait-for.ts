@@ -2,11 +2,11 @@
 import { setTimeout as pause } from 'node:timers/promises'
 
 const POLL_MS = 25
-const WAIT_TIMEOUT_MS = 30_000
+const WAIT_TIMEOUT_MS = 90_000
 
 /**
  * Asks until the condition yields something other than false, null or undefined, and returns it.
- * @throws Error naming `what` after `timeoutMs` (default 30 s), with the condition's last error
+ * @throws Error naming `what` after `timeoutMs` (default 90 s), with the condition's last error
  */
 export async function waitFor<T>(
   condition: () => T | Promise<T>,
