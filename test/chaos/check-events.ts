@@ -135,8 +135,8 @@ export function checkJustified(
     }
     let sinceMs = 0
     for (const event of events) {
-      const { change_type: type, observed_at: atMs, revision, run_id } = event.meta
-      const where = () => `${key} ${type}@${revision} of run ${run_id}`
+      const { change_type: type, observed_at: atMs, revision, run_id, source } = event.meta
+      const where = () => `${key} ${type}@${revision} of run ${source.stream} ${run_id}`
       if (isClosed(event)) {
         problems.expect(wasAbsent(intervals, sinceMs, atMs), 'wrongly closed', where)
       } else {
