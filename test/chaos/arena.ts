@@ -15,8 +15,9 @@ import { createLogger } from '../../runtime/log.ts'
 import { type Random, createRandom } from '../../simulator/random.ts'
 import { type Simulator, type SimulatorOptions, startSimulator } from '../../simulator/simulator.ts'
 import type { StackAddresses } from '../support/global-setup.ts'
-import { compactHard } from './compaction.ts'
+import { FOLLOWED, FOLLOWED_LAG_MS, compactHard } from './compaction.ts'
 import { Fleet } from './fleet.ts'
+import { type Recorder, recordTopics } from './topics.ts'
 
 /** `<connection>` to the streams that are on. */
 export type Streams = Readonly<Partial<Record<ConnectionName, readonly string[]>>>
@@ -38,6 +39,10 @@ export type ArenaOptions = {
   readonly through?: Partial<StackAddresses>
   /** Default: every second seed. */
   readonly compaction?: boolean
+  /** How long events stay under compaction at least. Default 6 s. */
+  readonly followedLagMs?: number
+  /** Of every topic. Default 1. */
+  readonly replicationFactor?: number
 }
 
 export type Arena = {
@@ -53,6 +58,10 @@ export type Arena = {
   readonly fleet: Fleet
   readonly admin: Admin
   readonly reader: LogReader
+  /** Of the events, from the first one on. */
+  readonly recorder: Recorder<(typeof FOLLOWED)[number]>
+  /** How long events stay at least; null: nothing is compacted. */
+  readonly followedLagMs: number | null
   /** Of this seed; its owner is a role of the same name. */
   readonly database: string
   /** As superuser, past every door. */
@@ -133,14 +142,16 @@ export async function openArena(
     })
     endings.push(() => simulator.stop())
     const prefix = `c-${seed}-${randomBytes(3).toString('hex')}.`
-    const settings = settingsOf(stack, prefix)
+    const settings = settingsOf(stack, prefix, options)
     const database = await createDatabase(stack.postgresUrl)
     endings.push(() => database.drop())
     await ensureTopics(settings)
     endings.push(() => dropTopics(settings))
     await ensureSchemas({ url: stack.registryUrl }, prefix)
-    const compaction = options.compaction ?? seed % 2 === 1
-    if (compaction) await compactHard(settings, ['assets', 'findings'])
+    const followedLagMs = followedLagOf(seed, options)
+    if (followedLagMs !== null) await compactHard(settings, followedLagMs)
+    const recorder = await recordTopics(stack, prefix, FOLLOWED)
+    endings.push(() => recorder.close())
     const folder = await mkdtemp(join(tmpdir(), 'exposure-chaos-'))
     endings.push(() => rm(folder, { recursive: true, force: true }))
     const reached = { ...stack, ...options.through }
@@ -157,8 +168,9 @@ export async function openArena(
     const random = createRandom(`chaos/${seed}`)
     const query = <R extends pg.QueryResultRow>(sql: string) => ask<R>(database.url, sql)
     const made = { prefix, settings, streams, simulator, fleet, admin, reader, query, close }
+    const history = { recorder, followedLagMs }
     const fuse = fuseOf(options)
-    return { seed, random, stack, fuse, database: database.name, ...made }
+    return { seed, random, stack, fuse, database: database.name, ...history, ...made }
   } catch (error) {
     await close()
     throw error
@@ -167,10 +179,19 @@ export async function openArena(
 
 const fuseOf = ({ fuse = NO_FUSE }: ArenaOptions): number => fuse
 
-const settingsOf = ({ brokers }: StackAddresses, prefix: string): KafkaSettings => ({
+function followedLagOf(seed: number, options: ArenaOptions): number | null {
+  const { compaction = seed % 2 === 1, followedLagMs = FOLLOWED_LAG_MS } = options
+  return compaction ? followedLagMs : null
+}
+
+const settingsOf = (
+  { brokers }: StackAddresses,
+  prefix: string,
+  { replicationFactor = 1 }: ArenaOptions,
+): KafkaSettings => ({
   brokers,
   prefix,
-  replicationFactor: 1,
+  replicationFactor,
   ssl: false,
   sasl: null,
 })

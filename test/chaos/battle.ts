@@ -90,11 +90,13 @@ function report(
     writeFileSync(join(LOG_DIR, `${name}-${seed}.log`), text)
   }
   const evolved = arena.simulator.truth().step
+  const taken = checked?.compactedAway ?? 0
+  const compacted = taken === 0 ? {} : { 'events compacted away': taken }
   return {
     scenario: name,
     seed,
     seconds: Math.round((performance.now() - startedMs) / 100) / 10,
-    attacks: { ...attacks, kills: fleet.kills, stalls: fleet.stalls, steps: evolved },
+    attacks: { ...attacks, ...compacted, kills: fleet.kills, stalls: fleet.stalls, steps: evolved },
     eventsWanted: checked?.eventsWanted ?? 0,
     eventsGot: checked?.eventsGot ?? 0,
     problems,

@@ -1,4 +1,6 @@
 // After a seed: the topics as a stranger reads them and the database, against the whole truth.
+import { setTimeout as pause } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
 import type { Asset } from '../../contracts/asset.ts'
 import type { Finding } from '../../contracts/finding.ts'
 import type { Truth } from '../../simulator/truth.ts'
@@ -14,16 +16,22 @@ import {
   type OfStream,
 } from './check-events.ts'
 import { checkRaw } from './check-raw.ts'
+import { FOLLOWED } from './compaction.ts'
 import { Problems } from './problems.ts'
 import { CHECKED_TOPICS } from './progress.ts'
 import { type Events, referenceEvents } from './reference.ts'
-import { type Line, readTopics } from './topics.ts'
+import { type Line, type Lines, readTopics } from './topics.ts'
+
+/** Longer than events are kept from it, and the cleaner takes for a round. */
+const COMPACTED_WITHIN_MS = 9_000
+const COMPACTED_POLL_MS = 1_500
 
 export type Checked = {
   readonly problems: readonly string[]
   readonly eventsWanted: number
   readonly eventsGot: number
-  readonly deadLetters: readonly Line[]
+  /** Events that were there once, and are no more. */
+  readonly compactedAway: number
   /** Of exposure.runs. */
   readonly runs: readonly Line[]
 }
@@ -32,7 +40,9 @@ export type Checked = {
 export async function check(arena: Arena): Promise<Checked> {
   const { stack, prefix, simulator } = arena
   const problems = new Problems()
-  const lines = await readTopics(stack, prefix, CHECKED_TOPICS)
+  const history = await arena.recorder.finish()
+  const compactedAway = checkLeft(history, await compacted(arena, history), problems)
+  const lines = { ...(await readTopics(stack, prefix, CHECKED_TOPICS)), ...history }
   const raw = [...lines.rawPrismaCloud, ...lines.rawCortex]
   checkRaw(raw, lines.checkpoints, lines.runs, problems)
 
@@ -43,11 +53,12 @@ export async function check(arena: Arena): Promise<Checked> {
   const wanted = topics.map((records) => referenceEvents(records, arena.fuse))
   checkWanted(all, wantedByKey(wanted), problems)
   checkLegal(all, problems)
+  checkFollowed(arena, problems)
 
   const isOn = onIn(arena)
-  const history = simulator.history()
-  if (history === null) throw new TypeError('the simulator of an arena keeps its history')
-  checkJustified(all, presenceOf(history, isOn), problems)
+  const past = simulator.history()
+  if (past === null) throw new TypeError('the simulator of an arena keeps its history')
+  checkJustified(all, presenceOf(past, isOn), problems)
   checkFinal(assets, findings, shown(simulator.truth(), isOn), problems)
   await checkStore(arena, assets, findings, problems)
   for (const { key, headers } of lines.dlq) {
@@ -57,9 +68,56 @@ export async function check(arena: Arena): Promise<Checked> {
     problems: problems.list(),
     eventsWanted: wanted.reduce((sum, of) => sum + of.assets.length + of.findings.length, 0),
     eventsGot: lines.assets.length + lines.findings.length,
-    deadLetters: lines.dlq,
+    compactedAway,
     runs: lines.runs,
   }
+}
+
+type EventLines = Lines<(typeof FOLLOWED)[number]>
+
+/** Not a promise of the product: what its reader has missed would look like what never was. */
+function checkFollowed({ recorder, followedLagMs }: Arena, problems: Problems): void {
+  const behindMs = recorder.behindMs()
+  if (problems.list().length === 0 || followedLagMs === null || behindMs < followedLagMs) return
+  problems.add('the history may have holes', `its reader was ${behindMs} ms behind`)
+}
+
+const countOf = (lines: EventLines): number => lines.assets.length + lines.findings.length
+
+/** What stands on the topics once compaction has had its time, where there is any. */
+async function compacted(
+  { stack, prefix, followedLagMs }: Arena,
+  history: EventLines,
+): Promise<EventLines> {
+  const deadlineMs = Date.now() + COMPACTED_WITHIN_MS
+  for (;;) {
+    const left = await readTopics(stack, prefix, FOLLOWED)
+    const isTaken = countOf(left) < countOf(history)
+    if (followedLagMs === null || isTaken || Date.now() > deadlineMs) return left
+    await pause(COMPACTED_POLL_MS)
+  }
+}
+
+/**
+ * Compaction may take what is not the last of its key, and no more: who reads what it has left
+ * knows the same. Returns how much it has taken.
+ */
+function checkLeft(history: EventLines, left: EventLines, problems: Problems): number {
+  for (const topic of FOLLOWED) {
+    const place = ({ partition, offset }: Line) => `${topic} ${partition}/${offset}`
+    const last = new Map(history[topic].map((line) => [line.key, line]))
+    const there = new Map(left[topic].map((line) => [place(line), line]))
+    for (const [key, line] of last) {
+      // A tombstone may have gone as well.
+      const stands = line.value === null || isDeepStrictEqual(there.get(place(line)), line)
+      problems.expect(stands, 'compaction took the last of a key', () => `${topic} ${key}`)
+    }
+    const known = new Set(history[topic].map(place))
+    for (const line of left[topic]) {
+      problems.expect(known.has(place(line)), 'the history has a hole', () => place(line))
+    }
+  }
+  return countOf(history) - countOf(left)
 }
 
 /** Events of several logs by their keys. */

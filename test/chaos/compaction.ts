@@ -18,27 +18,36 @@ export const COMPACT_HARD: Readonly<Record<string, string>> = {
   'file.delete.delay.ms': '1000',
 }
 
+/** Topics whose whole history is compared, by a reader that follows them. */
+export const FOLLOWED = ['assets', 'findings'] as const satisfies readonly TopicName[]
+/** How long their records stay at least: far longer than who follows them is ever behind. */
+export const FOLLOWED_LAG_MS = 6_000
+
+const isFollowed = (name: TopicName): boolean => FOLLOWED.some((followed) => followed === name)
+
 /**
- * Turns hard compaction on for every compacted topic of a prefix, except those named, and makes the
- * topics that are not there yet. Returns complete names. `exposure topics apply` gives the event
- * topics their week back, so call it after that. Events of a compacted topic do not stay: only the
- * last one of each key can be counted upon.
+ * Turns hard compaction on for every compacted topic of a prefix. `exposure topics apply` gives the
+ * event topics their week back, so call it after that. Events of a compacted topic do not stay:
+ * only the last one of each key can be counted upon, and on those that are followed all for
+ * `followedLagMs`.
  * @throws PipelineError when Kafka cannot be reached
  */
-export async function compactHard(
-  settings: KafkaSettings,
-  except: readonly TopicName[] = [],
-): Promise<string[]> {
+export async function compactHard(settings: KafkaSettings, followedLagMs: number): Promise<void> {
+  const lag = {
+    'min.compaction.lag.ms': String(followedLagMs),
+    'max.compaction.lag.ms': String(followedLagMs),
+  }
   const specs = (Object.keys(TOPICS) as TopicName[])
-    .filter((name) => !except.includes(name))
-    .map((name): TopicSpec => TOPICS[name])
-    .filter(({ config }) => config['cleanup.policy']?.includes('compact'))
-    .map((spec): TopicSpec => ({ ...spec, config: { ...spec.config, ...COMPACT_HARD } }))
+    .filter((name) => TOPICS[name].config['cleanup.policy']?.includes('compact'))
+    .map((name): TopicSpec => {
+      const { config, ...spec } = TOPICS[name]
+      const hard = { ...config, ...COMPACT_HARD, ...(isFollowed(name) ? lag : {}) }
+      return { ...spec, config: hard }
+    })
   const admin = await openAdmin(settings, createLogger('compaction'))
   try {
     await admin.applyTopics(specs)
   } finally {
     await admin.close()
   }
-  return specs.map(({ name }) => settings.prefix + name)
 }

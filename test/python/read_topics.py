@@ -75,9 +75,9 @@ def line_of(form, registry_url, message):
     }
 
 
-def main(brokers, registry_url, *specs):
-    forms = dict(spec.rsplit("=", 1) for spec in specs)
-    consumer = Consumer(
+def open_consumer(brokers, **settings):
+    """Sees committed records only, and is told of each end it reaches."""
+    return Consumer(
         {
             "bootstrap.servers": brokers,
             "group.id": f"reader-{uuid.uuid4()}",
@@ -85,15 +85,26 @@ def main(brokers, registry_url, *specs):
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "auto.offset.reset": "earliest",
+            **settings,
         }
     )
-    unfinished = set()
-    for topic in forms:
+
+
+def places_of(consumer, topics):
+    """Topic and partition of each."""
+    places = []
+    for topic in topics:
         found = consumer.list_topics(topic, timeout=KAFKA_TIMEOUT_S).topics[topic].partitions
         if not found:
             raise LookupError(f"{topic} is not there")
-        unfinished.update((topic, number) for number in found)
-    consumer.assign([TopicPartition(topic, number, 0) for topic, number in unfinished])
+        places.extend((topic, number) for number in found)
+    return places
+
+
+def read_to_ends(consumer, positions, take):
+    """Hands over every record from these offsets, by topic and partition, to the present ends."""
+    consumer.assign([TopicPartition(*place, offset) for place, offset in positions.items()])
+    unfinished = set(positions)
     deadline = time.monotonic() + READ_TIMEOUT_S
     while unfinished:
         if time.monotonic() > deadline:
@@ -106,8 +117,28 @@ def main(brokers, registry_url, *specs):
                 raise KafkaException(message.error())
             unfinished.discard((message.topic(), message.partition()))
             continue
+        take(message)
+
+
+def printer(forms, registry_url):
+    """Prints a record on one line, its value in the form of its topic."""
+
+    def take(message):
         form = forms[message.topic()]
         print(json.dumps(line_of(form, registry_url, message), default=plain))
+
+    return take
+
+
+def forms_of(specs):
+    return dict(spec.rsplit("=", 1) for spec in specs)
+
+
+def main(brokers, registry_url, *specs):
+    forms = forms_of(specs)
+    consumer = open_consumer(brokers)
+    positions = dict.fromkeys(places_of(consumer, forms), 0)
+    read_to_ends(consumer, positions, printer(forms, registry_url))
     consumer.close()
 
 
