@@ -12,11 +12,11 @@ const PAUSE_MAX_MS = 300
 const CAUGHT_UP_TIMEOUT_MS = 150_000
 const IDS: readonly BrokerId[] = [1, 2, 3]
 /** Where transactions and groups have their coordinators: these move too. */
-const INNER_TOPICS = ['__transaction_state', '__consumer_offsets']
+export const INNER_TOPICS: readonly string[] = ['__transaction_state', '__consumer_offsets']
 
 /** Moves leaders until told to end; what a broker that is down refuses is no harm. */
-function keepMoving(
-  attack: Attack,
+export function keepMoving(
+  attack: Pick<Attack, 'random' | 'did'>,
   three: ThreeBrokers,
   partitions: ReadonlyMap<string, number>,
 ): { end(): Promise<void> } {

@@ -1,4 +1,5 @@
 // All attacks, in the order in which they are run and written down.
+import { brokerLosses, brokerRestarts } from './broker-restarts.ts'
 import { movingLeaders } from './brokers-attacks.ts'
 import { hardCompaction, lostAnswers, overlappingAborts } from './kafka-attacks.ts'
 import { kills } from './kills.ts'
@@ -15,6 +16,8 @@ export const SCENARIOS: readonly Scenario[] = [
   stall,
   rebalance,
   outages,
+  brokerRestarts,
+  brokerLosses,
   vendorFaults,
   poison,
   lostAnswers,
