@@ -7,6 +7,7 @@ import { RAW_PARTITIONS } from '../../contracts/topics.ts'
 import type { FindingsBehaviour } from '../../simulator/cortex/xql-behaviour.ts'
 import { type Simulator, startSimulator } from '../../simulator/simulator.ts'
 import type { Truth } from '../../simulator/truth.ts'
+import { freePort } from '../../stack/ports.ts'
 import { type Product, startProduct } from '../support/product.ts'
 import { expectStateIsTruth } from '../support/truth.ts'
 
@@ -20,8 +21,7 @@ const BEFORE: Readonly<Record<string, Partial<FindingsBehaviour>>> = {
 }
 
 /** The same estate and keys at the same address, by a tenant that has all datasets. */
-async function buy(before: Simulator): Promise<Simulator> {
-  const port = Number(new URL(before.cortex[0].url).port)
+async function buy(before: Simulator, port: number): Promise<Simulator> {
   await before.stop()
   const simulator = await startSimulator({ ...ESTATE, cortexPorts: [port, 0] })
   onTestFinished(() => simulator.stop())
@@ -77,10 +77,15 @@ describe.each(Object.keys(BEFORE))('what %s has shown', (fallback) => {
     'gives way, once, to what cloud.findings shows when the tenant has its dataset',
     async () => {
       const streams = ['xdr.endpoints', 'cloud.assets', 'cloud.findings', fallback]
+      const port = await freePort([])
       const product = await startProduct({
         connections: ['alpha'],
         streams,
-        simulator: { ...ESTATE, cortexFindings: [BEFORE[fallback] ?? {}, {}] },
+        simulator: {
+          ...ESTATE,
+          cortexPorts: [port, 0],
+          cortexFindings: [BEFORE[fallback] ?? {}, {}],
+        },
       })
       expect(verdictsOf(await product.once())).toMatchObject({
         'cloud.findings': 'SKIPPED',
@@ -90,7 +95,7 @@ describe.each(Object.keys(BEFORE))('what %s has shown', (fallback) => {
       expectTrue(before, product.simulator, streams)
       expect(before.findings.filter(isOpen).length).toBeGreaterThan(10)
 
-      const bought = await buy(product.simulator)
+      const bought = await buy(product.simulator, port)
       const second = await product.once()
       expect(second.code).toBe(0)
       expect(verdictsOf(second)).toMatchObject({
