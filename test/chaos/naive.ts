@@ -2,8 +2,9 @@
 import { createRequire } from 'node:module'
 import type * as KafkaJS from 'kafkajs'
 
-/** Short, so that a lost answer is noticed at once. */
-const REQUEST_TIMEOUT_MS = 1_500
+/** A busy machine is slow: an attack cuts the connection where an answer is to be lost at once. */
+const REQUEST_TIMEOUT_MS = 15_000
+const CONNECTION_TIMEOUT_MS = 15_000
 const RETRY = { initialRetryTime: 20, maxRetryTime: 200, retries: 1 }
 const TRANSACTION_TIMEOUT_MS = 20_000
 
@@ -30,6 +31,7 @@ export function naiveKafka(brokers: readonly string[], requestTimeout = REQUEST_
     brokers: [...brokers],
     logLevel: logLevel.NOTHING,
     requestTimeout,
+    connectionTimeout: CONNECTION_TIMEOUT_MS,
     retry: RETRY,
   })
 }

@@ -14,7 +14,7 @@ import { randomPrefix, stack, waitFor } from '../support/stack.ts'
 
 const TEST_TIMEOUT_MS = 180_000
 const AWAY_MS_MAX = 60_000
-const STOP_MS_MAX = 20_000
+const STOP_MS_MAX = 60_000
 const CANARY = 'canary-5d1f0c'
 /** The ports of tcpmux and discard, which no machine of today serves. */
 const NOBODY = '127.0.0.1:1'

@@ -181,7 +181,8 @@ describe('connections of several processes', { timeout: TEST_TIMEOUT_MS }, () =>
   })
 
   it('stop when paused, go on where they were, and follow a change', async () => {
-    const slow = definitionIn(2, { every: 600_000, chunkMs: 300 })
+    // So slow that it is never at its end before the pause is written.
+    const slow = definitionIn(2, { every: 600_000, chunkMs: 1_500 })
     const { world, define, options, start } = await openOwners([slow])
     const a = start('A')
     await waitFor(async () => (await published(world, 'c2')).length > 1, { what: 'it is polled' })

@@ -30,7 +30,7 @@ async function run(world: SourceWorld, { options, reporter }: Process, list: Lis
   const task = taskOf(list)
   const source = { ...task.source, filters: () => ({ filter }) }
   const { runId } = await runSource({ ...task, source }, options)
-  await reporter.flush(1_000)
+  await reporter.flush(30_000)
   const { end } = (await world.ends()).find((of) => of.end.runId === runId) ?? {}
   const open = reporter.open().map((event) => event.error_type)
   return { runId, scope: end?.scope ?? '', hold: end?.hold, open }

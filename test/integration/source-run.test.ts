@@ -193,7 +193,7 @@ describe('the end of a run', () => {
       'x-dlq-reason': 'SCHEMA_VIOLATION',
       'x-run-id': outcome.runId,
     })
-    await reporter.flush(1_000)
+    await reporter.flush(30_000)
     expect(told.map((event) => `${event.state} ${event.error_type}`).toSorted()).toEqual([
       'RAISED MISSING_DATA',
       'RAISED PAYLOAD_TOO_LARGE',
@@ -201,7 +201,7 @@ describe('the end of a run', () => {
     ])
     // A run without losses takes all three back.
     await runSource(taskOf({ chunks: listOf(4) }), options)
-    await reporter.flush(1_000)
+    await reporter.flush(30_000)
     expect(reporter.open()).toEqual([])
   })
 
@@ -228,7 +228,7 @@ describe('the end of a run', () => {
     const ends = await world.ends()
     expect(ends).toHaveLength(RAW_PARTITIONS)
     expect(ends[0]?.end).toMatchObject({ verdict: 'FAILED', reason: fault.message, published: 5 })
-    await reporter.flush(1_000)
+    await reporter.flush(30_000)
     expect(told.map(({ state, error_type, run_id }) => [state, error_type, run_id])).toEqual([
       ['RAISED', 'TEMPORARY_FAILURE', outcome.runId],
     ])
@@ -237,7 +237,7 @@ describe('the end of a run', () => {
     expect(await world.units()).toEqual(
       [...unitsOf(outcome.runId, chunks.slice(0, 2)), ...unitsOf(next.runId, chunks)].toSorted(),
     )
-    await reporter.flush(1_000)
+    await reporter.flush(30_000)
     expect(reporter.open()).toEqual([])
   })
 
@@ -246,7 +246,7 @@ describe('the end of a run', () => {
     const { options, told, reporter } = world.process()
     const run = async (size: number) => {
       const { runId } = await runSource(taskOf({ chunks: size === 0 ? [] : listOf(size) }), options)
-      await reporter.flush(1_000)
+      await reporter.flush(30_000)
       const { end } = (await world.ends()).find((of) => of.end.runId === runId) ?? {}
       const open = reporter.open().map((event) => `${event.stage} ${event.error_type}`)
       return { verdict: end?.verdict, hold: end?.hold, open }

@@ -9,7 +9,7 @@ import { type Opened, type Settings, thrownBy } from './sources.ts'
 
 const TIMEOUT_MS = 120_000
 /** After a stop a pull must end at once, not after a wait or a page. */
-const STOP_MS_MAX = 5_000
+const STOP_MS_MAX = 20_000
 const ID_CHARACTERS_MAX = 1_024
 /** Of a listing in very many chunks every so many-th is gone on from. */
 const RESUMES_MAX = 12

@@ -249,7 +249,7 @@ describe('the end of a key', () => {
     expect(events.map((event) => event.state)).toEqual(['RAISED', 'RAISED'])
     reporter.clear({ connection: 'c', failures: ['CREDENTIAL_EXPIRING'] })
     expect(events.slice(2).map((event) => event.state)).toEqual(['CLEARED', 'CLEARED'])
-    await reporter.flush(1_000)
+    await reporter.flush(30_000)
   })
 })
 
