@@ -42,6 +42,7 @@ export async function deliver(
   progress: Progress,
 ): Promise<void> {
   await settle(delivery, progress)
+  progress.tickets = progress.tickets.filter((ticket) => isWaitedFor(delivery, ticket))
   const waiting = new Set(progress.tickets.flatMap(({ offsets }) => offsets))
   const fresh = events.filter(
     ({ offset }) => !progress.outcomes.has(offset) && !waiting.has(offset),
@@ -49,29 +50,28 @@ export async function deliver(
   for (const request of packed(fresh)) await send(delivery, request, progress)
   for (let waitMs = ACK_FIRST_MS; progress.tickets.length > 0; waitMs *= 2) {
     await sleepMs(Math.min(waitMs, ACK_MAX_MS), delivery.signal)
-    const lost = await settle(delivery, progress)
-    if (lost > 0) throw notAcknowledged(`${lost} requests were not acknowledged`)
+    await settle(delivery, progress)
+    const overdue = progress.tickets.filter((ticket) => !isWaitedFor(delivery, ticket)).length
+    // They stay known: the next try asks once more before it sends them again.
+    if (overdue > 0) throw notAcknowledged(`${overdue} requests were not acknowledged`)
   }
 }
 
-/** Asks once for what is not acknowledged; gives up what cannot be any more: how many requests. */
-async function settle({ collector, channel }: Delivery, progress: Progress): Promise<number> {
-  if (channel === null || progress.tickets.length === 0) return 0
+const isWaitedFor = ({ channel }: Delivery, ticket: Ticket): boolean =>
+  channel?.stands(ticket) === true && performance.now() < ticket.untilMs
+
+/** Asks once for what is not acknowledged. */
+async function settle({ collector, channel }: Delivery, progress: Progress): Promise<void> {
+  if (channel === null) return
   const asked = progress.tickets.filter((ticket) => channel.stands(ticket))
-  const ids = asked.map(({ ackId }) => ackId)
-  const acked = ids.length === 0 ? new Set<number>() : await collector.acked(ids)
-  const nowMs = performance.now()
-  let lost = progress.tickets.length - asked.length
-  const open: Ticket[] = []
-  for (const ticket of asked) {
+  if (asked.length === 0) return
+  const acked = await collector.acked(asked.map(({ ackId }) => ackId))
+  progress.tickets = progress.tickets.filter((ticket) => {
     // Looked at again: the collector may have started anew since it was asked.
-    if (channel.stands(ticket) && acked.has(ticket.ackId)) {
-      for (const offset of ticket.offsets) progress.outcomes.set(offset, null)
-    } else if (channel.stands(ticket) && nowMs < ticket.untilMs) open.push(ticket)
-    else lost += 1
-  }
-  progress.tickets = open
-  return lost
+    if (!channel.stands(ticket) || !acked.has(ticket.ackId)) return true
+    for (const offset of ticket.offsets) progress.outcomes.set(offset, null)
+    return false
+  })
 }
 
 function packed(events: readonly SplunkEvent[]): SplunkEvent[][] {

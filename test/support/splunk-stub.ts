@@ -35,6 +35,10 @@ export type Behaviour = {
   objection: (event: Indexed) => { readonly code: number } | null
   /** False: it says that a request is bad, and not which event. */
   tellsEventNumber: boolean
+  /** Whether it has indexed the events before a bad one, of which nothing is documented. */
+  keepsThoseBefore: boolean
+  /** Requests to that path wait for it before they are looked at. */
+  hold: { readonly path: string; readonly until: () => Promise<unknown> } | null
 }
 
 /** One request, and what it answered. */
@@ -53,6 +57,10 @@ export type SplunkStub = {
   readonly behaviour: Behaviour
   readonly indexed: Indexed[]
   readonly heard: Heard[]
+  /** What waits for an acknowledgement gets it with the next question. */
+  acknowledge(): void
+  /** Requests with events that were under way at the same time, at most. */
+  mostAtOnce(): number
   /** All it knows of channels is gone, as after a restart; what is indexed stays. */
   restart(): void
   stop(): Promise<void>
@@ -97,11 +105,15 @@ export async function startSplunk(given: Partial<Behaviour> = {}): Promise<Splun
     instead: null,
     objection: () => null,
     tellsEventNumber: true,
+    keepsThoseBefore: true,
+    hold: null,
     ...given,
   }
   const indexed: Indexed[] = []
   const heard: Heard[] = []
   const channels = new Map<string, Channel>()
+  let atOnce = 0
+  let most = 0
 
   const answer = (request: IncomingMessage, body: Buffer, response: ServerResponse): void => {
     const { url = '', headers } = request
@@ -158,14 +170,15 @@ export async function startSplunk(given: Partial<Behaviour> = {}): Promise<Splun
   const take = (text: string, channel: string): Told => {
     const parts = objectsIn(text)
     if (parts.length === 0) return { code: 5 }
+    const before = indexed.length
     for (const [number, part] of parts.entries()) {
       const event = eventIn(part, behaviour)
       const code = typeof event === 'number' ? event : behaviour.objection(event)?.code
       if (code !== undefined) {
+        if (!behaviour.keepsThoseBefore) indexed.length = before
         const more = behaviour.tellsEventNumber ? { 'invalid-event-number': number } : {}
         return { code, more, events: parts.length }
       }
-      // Those before a bad one are in: the worst for whoever must not lose and not double.
       if (typeof event !== 'number' && !behaviour.losesRequests) indexed.push(event)
     }
     if (!behaviour.acks) return { code: 0, events: parts.length }
@@ -182,10 +195,20 @@ export async function startSplunk(given: Partial<Behaviour> = {}): Promise<Splun
     return known
   }
 
+  const respond = async (request: IncomingMessage, body: Buffer, response: ServerResponse) => {
+    const isEvents = EVENT_PATHS.has(request.url ?? '') && body.length > 0
+    if (isEvents) atOnce += 1
+    most = Math.max(most, atOnce)
+    const { hold } = behaviour
+    if (hold?.path === request.url) await hold?.until()
+    answer(request, body, response)
+    if (isEvents) atOnce -= 1
+  }
+
   const server = createServer((request, response) => {
     const pieces: Buffer[] = []
     request.on('data', (piece: Buffer) => pieces.push(piece))
-    request.on('end', () => answer(request, Buffer.concat(pieces), response))
+    request.on('end', () => void respond(request, Buffer.concat(pieces), response))
   })
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
   const { port } = server.address() as AddressInfo
@@ -194,6 +217,10 @@ export async function startSplunk(given: Partial<Behaviour> = {}): Promise<Splun
     behaviour,
     indexed,
     heard,
+    acknowledge() {
+      for (const { polls } of channels.values()) for (const id of polls.keys()) polls.set(id, 0)
+    },
+    mostAtOnce: () => most,
     restart: () => channels.clear(),
     async stop() {
       server.closeAllConnections()

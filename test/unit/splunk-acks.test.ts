@@ -63,8 +63,18 @@ describe('a write with acknowledgements', () => {
     expect(uidsIn(stub)).toEqual(keysOf(batch))
   })
 
-  it('that met trouble asks for what it sent before it sends anything again', async () => {
-    const stub = await testSplunk({ acks: true, ackAfterPolls: 0 })
+  it('that comes too late for one try counts for the next: nothing is sent again', async () => {
+    const stub = await testSplunk({ acks: true, ackAfterPolls: Infinity })
+    const sink = await openedSplunk(splunkSettings(stub, { ack: true, ackTimeout: '1s' }))
+    const batch = findings(3)
+    expect((await failureOf(sink.write(batch))).failure).toBe('SINK_UNAVAILABLE')
+    stub.acknowledge()
+    expect(await sink.write(batch)).toEqual([])
+    expect(requests(stub)).toHaveLength(1)
+  })
+
+  it.each([0, 3])('that met trouble does not send again what waits (%i)', async (ackAfterPolls) => {
+    const stub = await testSplunk({ acks: true, ackAfterPolls })
     const sink = await openedSplunk(splunkSettings(stub, { ack: true }))
     const seen: unknown[] = []
     stub.behaviour.objection = () => {
@@ -77,6 +87,34 @@ describe('a write with acknowledgements', () => {
     expect((await failureOf(sink.write(batch))).failure).toBe('SINK_UNAVAILABLE')
     expect(await sink.write(batch)).toEqual([])
     expect(uidsIn(stub)).toEqual(keysOf(batch))
+  })
+
+  it('does not wait for a batch that another process has finished', async () => {
+    const stub = await testSplunk({ acks: true, ackAfterPolls: Infinity })
+    const sink = await openedSplunk(splunkSettings(stub, { ack: true }))
+    const answer = (response: { writeHead(status: number): { end(): void } }) =>
+      response.writeHead(503).end()
+    stub.behaviour.objection = () => {
+      if (stub.indexed.length === 499) stub.behaviour.instead = { times: 1, answer }
+      return null
+    }
+    expect((await failureOf(sink.write(purges(600)))).failure).toBe('SINK_UNAVAILABLE')
+    stub.behaviour.ackAfterPolls = 0
+    const next = batchOf(toldFindings(2, {}, 'next'), { firstOffset: 600n })
+    expect(await sink.write(next)).toEqual([])
+    expect(uidsIn(stub).slice(500)).toEqual(['next0', 'next1'])
+  })
+
+  it('sends its requests one after the other, or their ids would not tell a new start', async () => {
+    const stub = await testSplunk({ acks: true, ackAfterPolls: 0 })
+    const sink = await openedSplunk(splunkSettings(stub, { ack: true }))
+    const gate = Promise.withResolvers<undefined>()
+    stub.behaviour.hold = { path: '/services/collector/event', until: () => gate.promise }
+    const writing = [0, 1, 2].map((partition) => sink.write(findings(2, partition)))
+    await waitFor(async () => stub.mostAtOnce() > 0, { what: 'sent' })
+    gate.resolve(undefined)
+    await Promise.all(writing)
+    expect(stub.mostAtOnce()).toBe(1)
   })
 
   it('keeps partitions apart that write at once', async () => {
@@ -111,6 +149,33 @@ describe('a collector that starts anew', () => {
     expect((await writing).failure).toBe('SINK_UNAVAILABLE')
     expect(await sink.write(lost)).toEqual([])
     expect(uidsIn(stub)).toEqual(['p2-f0', 'p2-f1', 'p1-f0', 'p1-f1'])
+  })
+
+  it('does not do so either while it is being asked', async () => {
+    const stub = await testSplunk({ acks: true, losesRequests: true, ackAfterPolls: 0 })
+    const sink = await openedSplunk(splunkSettings(stub, { ack: true, ackTimeout: '1s' }))
+    const gate = Promise.withResolvers<undefined>()
+    const asked = Promise.withResolvers<undefined>()
+    const until = () => {
+      asked.resolve(undefined)
+      return gate.promise
+    }
+    const lost = findings(2, 1)
+    const writing = failureOf(sink.write(lost))
+    await waitFor(async () => requests(stub).length === 1, { what: 'taken' })
+    stub.behaviour.hold = { path: ACK, until }
+    await asked.promise
+    stub.restart()
+    stub.behaviour.losesRequests = false
+    const other = findings(2, 2)
+    const second = sink.write(other).catch(() => undefined)
+    await waitFor(async () => requests(stub).length === 2, { what: 'taken by the next' })
+    gate.resolve(undefined)
+    expect((await writing).failure).toBe('SINK_UNAVAILABLE')
+    await second
+    expect(await sink.write(lost)).toEqual([])
+    expect(await sink.write(other)).toEqual([])
+    expect(new Set(uidsIn(stub))).toEqual(new Set([...keysOf(lost), ...keysOf(other)]))
   })
 
   it('is told by an id that does not grow', () => {
