@@ -4,7 +4,7 @@ import { TOPICS, type TopicSpec } from '../../contracts/topics.ts'
 import type { Logger } from '../log.ts'
 import { createKafka, instanceOf } from './client.ts'
 import { openCluster, type Cluster } from './cluster.ts'
-import { kafkaError } from './errors.ts'
+import { isStaleMetadata, kafkaError } from './errors.ts'
 import { ConfigResourceTypes } from './kafkajs.ts'
 import type { KafkaSettings } from './types.ts'
 import { pause, within } from './waiting.ts'
@@ -12,8 +12,8 @@ import { pause, within } from './waiting.ts'
 const CREATE_TIMEOUT_MS = 30_000
 const CLOSE_TIMEOUT_MS = 5_000
 const DIAL_TIMEOUT_MS = 10_000
-/** How long a topic just made may stay unknown to the broker. */
-const READY_ATTEMPTS_MAX = 300
+/** How long a topic just made may stay unknown to the broker, on a machine that is very busy. */
+const READY_TIMEOUT_MS = 90_000
 const READY_PAUSE_MS = 100
 /** Kafka's number for "set on the topic itself". */
 const SET_ON_TOPIC = 1
@@ -147,12 +147,20 @@ async function applyTopics(
   return { created: missing.map(({ name }) => name), altered, problems }
 }
 
-/** Metadata follow creation after a while, also on one broker. */
+/** Metadata follow creation after a while, also on one broker, and its leaders after them. */
 async function becomesKnown(cluster: Cluster, topic: string, partitions: number): Promise<void> {
-  for (let tries = 0; tries < READY_ATTEMPTS_MAX; tries++) {
-    if ((await cluster.partitions(topic)).length >= partitions) return
+  const deadlineMs = performance.now() + READY_TIMEOUT_MS
+  for (;;) {
+    try {
+      const known = await cluster.partitions(topic)
+      for (const partition of known) await cluster.endOffset(topic, partition)
+      if (known.length >= partitions) return
+      await cluster.refresh()
+    } catch (error) {
+      if (!isStaleMetadata(error) || performance.now() > deadlineMs) throw error
+    }
+    if (performance.now() > deadlineMs) return
     await pause(READY_PAUSE_MS)
-    await cluster.refresh()
   }
 }
 

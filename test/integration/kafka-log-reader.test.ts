@@ -1,8 +1,11 @@
 // Reading a log to its end: what it leaves out, what it waits for, and how topics are applied.
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { openAdmin } from '../../runtime/kafka/admin.ts'
 import { openPublisher } from '../../runtime/kafka/publisher.ts'
 import { openSession } from '../../runtime/kafka/session.ts'
 import type { KafkaRecord } from '../../runtime/kafka/types.ts'
+import { type Fate, openKafkaProxy } from '../chaos/kafka-proxy.ts'
+import { WireWriter } from '../chaos/kafka-wire.ts'
 import { startChild } from '../support/kafka-processes.ts'
 import type { PlainRead, PlainReadResult } from '../support/kafka-plain-read.ts'
 import { openStranger, type OpenTransaction } from '../support/kafka-transactions.ts'
@@ -168,6 +171,40 @@ describe('applyTopics', () => {
     const { problems } = await world.admin.applyTopics([{ ...both, partitions: 3 }])
     expect(problems).toEqual([expect.stringContaining('has 2 partitions, must have 3')])
     expect((await world.admin.endOffsets(topic)).size).toBe(2)
+  })
+})
+
+const LIST_OFFSETS = 2
+/** Version 3, as kafkajs asks: no throttling, one topic, one partition, nothing behind it. */
+const notHosted = (): Fate => ({
+  answer: Buffer.concat([
+    new WireWriter().int32(0).int32(1).string('t').int32(1).int32(0).int16(UNKNOWN_TOPIC).bytes(),
+    Buffer.alloc(16),
+    Buffer.alloc(4),
+  ]),
+})
+const UNKNOWN_TOPIC = 3
+/** More than one call of ours tries by itself. */
+const REFUSALS = 45
+
+describe('a topic just made', () => {
+  it('is waited for until its leaders answer, however busy the machine', async () => {
+    const world = await openWorld()
+    let asked = 0
+    const proxy = await openKafkaProxy(world.settings.brokers, ({ apiKey }) => {
+      if (apiKey !== LIST_OFFSETS) return 'pass'
+      asked += 1
+      return asked <= REFUSALS ? notHosted() : 'pass'
+    })
+    onTestFinished(() => proxy.close())
+    const admin = await openAdmin({ ...world.settings, brokers: proxy.brokers }, testLog)
+    onTestFinished(() => admin.close())
+    const topic = `${world.settings.prefix}new`
+    const spec = { name: 'new', partitions: 2, config: {}, schema: null }
+    onTestFinished(() => world.admin.deleteTopics([topic]))
+    expect(await admin.applyTopics([spec])).toMatchObject({ created: [topic], problems: [] })
+    expect(asked).toBeGreaterThan(REFUSALS)
+    expect(proxy.faults).toEqual([])
   })
 })
 
