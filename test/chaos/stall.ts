@@ -15,6 +15,12 @@ const ASLEEP_MS_MIN = 1_500
 const ASLEEP_MS_MAX = 4_000
 /** How long the woken one may try to go on, beside the one that has taken over. */
 const AWAKE_MS_MAX = 2_500
+/** However slow the machine: less would be no attack. */
+const STALLS_MIN = 2
+const TURNS_MAX = 200
+/** Work goes on while one is stalled, but on a busy machine it takes its time. */
+const WORK_TIMEOUT_MS = 40_000
+const LOOK_MS = 200
 const VICTIMS: readonly Stage[] = ['transformers', 'producers', 'transformers', 'sinks']
 
 async function attack(arena: Arena, attackMs: number): Promise<Attacks> {
@@ -23,7 +29,8 @@ async function attack(arena: Arena, attackMs: number): Promise<Attacks> {
   const vendors = troubleVendors(arena, over.signal)
   const endMs = Date.now() + attackMs
   const counts: Attacks = { 'records while one was stalled': 0 }
-  for (let n = 0; Date.now() < endMs; n++) {
+  const isOver = () => Date.now() >= endMs && fleet.stalls >= STALLS_MIN
+  for (let n = 0; n < TURNS_MAX && !isOver(); n++) {
     await pause(random.below(UNNOTICED_MS_MAX))
     const stage = VICTIMS[n % VICTIMS.length] ?? 'transformers'
     const [victim] = fleet.instances(stage)
@@ -31,7 +38,7 @@ async function attack(arena: Arena, attackMs: number): Promise<Attacks> {
     const before = await recordsOf(arena)
     await stallOnce(arena, victim, stage)
     counts['records while one was stalled'] =
-      (counts['records while one was stalled'] ?? 0) + (await recordsOf(arena)) - before
+      (counts['records while one was stalled'] ?? 0) + (await recordsSince(arena, before))
     counts[`${stage} stalled`] = (counts[`${stage} stalled`] ?? 0) + 1
     fleet.wake(victim)
     await pause(random.below(AWAKE_MS_MAX))
@@ -50,6 +57,16 @@ async function stallOnce(arena: Arena, victim: Instance, stage: Stage): Promise<
   await pause(random.below(UNNOTICED_MS_MAX))
   await bury(arena, stage)
   await pause(ASLEEP_MS_MIN + random.below(ASLEEP_MS_MAX - ASLEEP_MS_MIN))
+}
+
+/** Waits for the first; 0 when there is none in time. */
+async function recordsSince(arena: Arena, before: number): Promise<number> {
+  const deadlineMs = Date.now() + WORK_TIMEOUT_MS
+  for (;;) {
+    const records = (await recordsOf(arena)) - before
+    if (records > 0 || Date.now() > deadlineMs) return records
+    await pause(LOOK_MS)
+  }
 }
 
 /** Offsets taken in the raw topics and those of the events: that work goes on. */
