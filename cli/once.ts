@@ -1,14 +1,15 @@
 // The end of `exposure start --once`: all runs answered and stored, then one line of JSON.
 import type { ConnectorError } from '../contracts/connector-error.ts'
 import { PipelineError } from '../contracts/errors.ts'
+import type { SinkAudit } from '../contracts/ports.ts'
 import { partitionKey } from '../contracts/processing.ts'
 import { TOPICS, topicName } from '../contracts/topics.ts'
 import type { Pipeline } from '../runtime/pipeline.ts'
 import type { TurnOutcome } from '../runtime/run-connection.ts'
 import { postgresCounts } from '../sinks/postgres/counts.ts'
-import { createPostgresSink } from '../sinks/postgres/sink.ts'
-import { sinkGroup } from '../runtime/run-sink.ts'
-import { RunFollower, type Targets, storedPast } from './settle.ts'
+import { sinkGroup, sinkTopics } from '../runtime/run-sink.ts'
+import { createSinks } from '../sinks/sinks.ts'
+import { RunFollower, type Store, type Targets, storedPast } from './settle.ts'
 import type { Ending, Following } from './start.ts'
 
 const ANSWER_TIMEOUT_MS = 10 * 60_000
@@ -17,7 +18,7 @@ const FLUSH_TIMEOUT_MS = 10_000
 const EXIT_NOT_COMPLETE = 3
 
 /**
- * The exit code and the summary. @throws PipelineError when an answer or the store does not come
+ * The exit code and the summary. @throws PipelineError when an answer or a store does not come
  */
 export async function finishOnce(following: Following): Promise<Ending> {
   const { pipeline, config, running, signal, stages } = following
@@ -29,22 +30,10 @@ export async function finishOnce(following: Following): Promise<Ending> {
   const targets = await follower.answered(runIds, ANSWER_TIMEOUT_MS, signal)
   await running.stopTransformers()
   await pipeline.reporter.flush(FLUSH_TIMEOUT_MS)
-  const errors = await errorsSince(pipeline, following.startedAtMs)
   stages.mark('transform')
+  const errors = await allStored(following, targets)
   const { postgres } = config.sinks
-  let rows: object = {}
-  if (postgres !== undefined) {
-    const { log } = pipeline
-    const groupOf = (name: string) => sinkGroup(pipeline.prefix, name)
-    const store = await createPostgresSink(postgres, { groupOf, log }).open()
-    const stored = (topic: string, partition: number) => store.storedOffset(topic, partition)
-    try {
-      await storedPast(new Map([...targets, ...errors.places]), stored, STORE_TIMEOUT_MS, signal)
-    } finally {
-      await store.close()
-    }
-    rows = await postgresCounts(postgres, log)
-  }
+  const rows = postgres === undefined ? {} : await postgresCounts(postgres, pipeline.log)
   stages.mark('store')
   const summary = {
     runs: outcomes.map(summaryOf),
@@ -59,6 +48,50 @@ export async function finishOnce(following: Following): Promise<Ending> {
   return { exitCode: complete ? 0 : EXIT_NOT_COMPLETE, summary }
 }
 
+/** Every configured store has what the run published, and what went wrong over it. */
+async function allStored(following: Following, targets: Targets): Promise<Errors> {
+  const { pipeline, signal, startedAtMs } = following
+  const { stores, close } = openStores(following)
+  try {
+    const before = await errorsSince(pipeline, startedAtMs)
+    const all = new Map([...targets, ...before.places])
+    await storedPast(all, stores, STORE_TIMEOUT_MS, signal)
+    // Sinks too have something to report, and stores that are told of it.
+    await pipeline.reporter.flush(FLUSH_TIMEOUT_MS)
+    const errors = await errorsSince(pipeline, startedAtMs)
+    await storedPast(errors.places, stores, STORE_TIMEOUT_MS, signal)
+    return errors
+  } finally {
+    await close()
+  }
+}
+
+function openStores({ pipeline, config, admin, running }: Following) {
+  const { prefix, settings, log } = pipeline
+  const groupOf = (name: string) => sinkGroup(prefix, name)
+  const audits: SinkAudit[] = []
+  const stores = createSinks(config.sinks, { groupOf, kafka: settings, log }).map(
+    ({ sink }): Store => {
+      let audit: SinkAudit | null = null
+      return {
+        name: sink.name,
+        reads: new Set(sinkTopics(prefix, sink).keys()),
+        committed: (topic) => admin.committedOffsets(groupOf(sink.name), topic),
+        flush: () => running.flushSink(sink.name),
+        async stored(topic, partition) {
+          if (sink.audit === undefined) return null
+          if (audit === null) audits.push((audit = await sink.audit()))
+          return await audit.storedOffset(topic, partition)
+        },
+      }
+    },
+  )
+  const close = async () => {
+    for (const audit of audits) await audit.close()
+  }
+  return { stores, close }
+}
+
 const summaryOf = ({ connection, stream, runId, verdict, error }: TurnOutcome) => ({
   connection,
   stream,
@@ -70,7 +103,7 @@ const summaryOf = ({ connection, stream, runId, verdict, error }: TurnOutcome) =
 type Errors = {
   /** Connector errors RAISED since then, by type. */
   readonly raised: Record<string, number>
-  /** Where their topic ends, for the store to pass. */
+  /** The last of these in each partition, for stores to pass. */
   readonly places: Targets
 }
 
@@ -80,8 +113,9 @@ async function errorsSince({ reader, codecs, prefix }: Pipeline, sinceMs: number
   const topic = topicName(prefix, 'connectorErrors')
   for (let partition = 0; partition < TOPICS.connectorErrors.partitions; partition++) {
     await reader.readToEnd(topic, partition, ({ value, offset, timestampMs }) => {
+      if (timestampMs < sinceMs) return
       places.set(partitionKey(topic, partition), offset)
-      if (value !== null && timestampMs >= sinceMs) values.push(Buffer.from(value))
+      if (value !== null) values.push(Buffer.from(value))
     })
   }
   const raised: Record<string, number> = {}

@@ -5,6 +5,7 @@ import type { Run } from '../contracts/run.ts'
 import { RAW_PARTITIONS, TOPICS, topicName } from '../contracts/topics.ts'
 import type { Codecs } from '../runtime/codecs.ts'
 import type { LogReader } from '../runtime/kafka/log-reader.ts'
+import { type RunPlaces, type RunStep, readSteps } from './run-story.ts'
 
 const POLL_MS = 200
 
@@ -32,24 +33,17 @@ const isAnswer = ({ phase, runId, orderedAtMs }: Answer, run: Run): boolean =>
  */
 export async function answersToCome({ prefix, reader, codecs }: AnswerOptions) {
   const topic = topicName(prefix, 'runs')
-  const next = new Map<number, bigint>()
+  const ends = new Map<number, bigint>()
   for (let partition = 0; partition < TOPICS.runs.partitions; partition++) {
-    next.set(partition, await reader.endOffset(topic, partition))
+    ends.set(partition, await reader.endOffset(topic, partition))
   }
+  let next: RunPlaces = ends
   const answers = new Map<number, Run>()
   const read = async (wanted: Answer) => {
-    for (const [partition, from] of next) {
-      const values: Buffer[] = []
-      const onRecord = ({ value }: { value: Buffer | null }) => {
-        if (value !== null) values.push(Buffer.from(value))
-      }
-      next.set(partition, (await reader.readToEnd(topic, partition, onRecord, { from })).end)
-      for (const bytes of values) {
-        const { schemaName, value } = await codecs.decodeAny(bytes)
-        if (schemaName !== 'Run' || !isAnswer(wanted, value)) continue
-        if (value.tally !== null) answers.set(value.tally.partition, value)
-      }
+    const onStep = ({ run }: RunStep) => {
+      if (isAnswer(wanted, run) && run.tally !== null) answers.set(run.tally.partition, run)
     }
+    next = await readSteps(reader, codecs, prefix, null, onStep, next)
   }
   return async (wanted: Answer, timeoutMs: number, signal: AbortSignal): Promise<number> => {
     const deadlineMs = Date.now() + timeoutMs

@@ -13,7 +13,14 @@ import { holdingAfter } from '../transformers/ledger.ts'
 import { UsageError, parse, stopSignal } from './command.ts'
 import { loadConfig } from './config.ts'
 import { answersToCome } from './orders.ts'
-import { type RunStory, holdingRun, isFinished, readSteps, tell } from './run-story.ts'
+import {
+  type RunPlaces,
+  type RunStory,
+  holdingRun,
+  isFinished,
+  readSteps,
+  tell,
+} from './run-story.ts'
 import { type RunsLog, stepsOf, withRuns } from './runs.ts'
 
 const TRANSACTION_TIMEOUT_MS = 30_000
@@ -69,7 +76,7 @@ function heldText(run: Run): string {
  * The run as it finished, and where the topic ended then.
  * @throws PipelineError that says why it cannot be released
  */
-async function releasable(runs: RunsLog, runId: string): Promise<{ run: Run; end: bigint }> {
+async function releasable(runs: RunsLog, runId: string): Promise<{ run: Run; end: RunPlaces }> {
   const [first] = await stepsOf(runs, runId)
   if (first === undefined) throw refused(`there is no run ${runId}`)
   const { connection_id: connection, stream } = first.run
@@ -145,7 +152,7 @@ async function write({ settings }: RunsLog, run: Run, order: Order): Promise<voi
 async function overtakenBy(
   { reader, codecs, settings }: RunsLog,
   run: Run,
-  end: bigint,
+  end: RunPlaces,
   signal: AbortSignal,
 ): Promise<Run | null> {
   const deadlineMs = Date.now() + SUMMED_TIMEOUT_MS

@@ -1,15 +1,15 @@
 // What `exposure replay raw` waits for and counts: runs, consumed offsets, events that came out.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { replayOf, streamKey } from '../contracts/envelope.ts'
+import { replayOf } from '../contracts/envelope.ts'
 import { PipelineError } from '../contracts/errors.ts'
-import { partitionOf } from '../contracts/placement.ts'
 import { type KafkaRecord, partitionKey } from '../contracts/processing.ts'
-import { TOPICS, topicName } from '../contracts/topics.ts'
+import { topicName } from '../contracts/topics.ts'
 import type { Codecs, Decoded } from '../runtime/codecs.ts'
 import type { Admin } from '../runtime/kafka/admin.ts'
 import type { LogReader } from '../runtime/kafka/log-reader.ts'
 import { transformerGroup } from '../transformers/main.ts'
 import type { Replay } from './replay.ts'
+import { readSteps } from './run-story.ts'
 
 const POLL_MS = 200
 /** Transformers that do not move for so long are not running, or are in trouble. */
@@ -23,20 +23,11 @@ export async function latestCompleteRun(
   codecs: Codecs,
   { settings, connection, stream }: Named,
 ): Promise<string> {
-  const key = streamKey({ connection, stream })
-  const topic = topicName(settings.prefix, 'runs')
   let latest = ''
-  const partition = partitionOf(key, TOPICS.runs.partitions)
-  await readDecoded(
-    reader,
-    codecs,
-    { topic, partition, from: 0n },
-    key,
-    ({ schemaName, value }) => {
-      if (schemaName !== 'Run' || value.phase !== 'FETCHED' || value.verdict !== 'COMPLETE') return
-      if (value.run_id > latest) latest = value.run_id
-    },
-  )
+  await readSteps(reader, codecs, settings.prefix, { connection, stream }, ({ run }) => {
+    if (run.phase !== 'FETCHED' || run.verdict !== 'COMPLETE') return
+    if (run.run_id > latest) latest = run.run_id
+  })
   if (latest !== '') return latest
   const text = `no COMPLETE run of ${stream} of ${connection} is known`
   throw new PipelineError('MISSING_DATA', 'FETCH', text, {
@@ -115,7 +106,7 @@ export async function eventsSince(
   for (const { topic, partition, end } of before.values()) {
     if (topic === rawTopic) continue
     const place = { topic, partition, from: end }
-    await readDecoded(reader, codecs, place, null, ({ value }) => {
+    await readDecoded(reader, codecs, place, ({ value }) => {
       if (!('meta' in value)) return
       const { raw_topic, raw_partition, raw_offset } = value.meta.source
       if (raw_topic === rawTopic && written.has(`${raw_partition}/${raw_offset}`)) events += 1
@@ -126,18 +117,16 @@ export async function eventsSince(
 
 type Place = { readonly topic: string; readonly partition: number; readonly from: bigint }
 
-/** Values of one partition, decoded fetch by fetch; `key` null: of all keys. */
+/** Values of one partition, decoded fetch by fetch. */
 async function readDecoded(
   reader: LogReader,
   codecs: Codecs,
   { topic, partition, from }: Place,
-  key: string | null,
   onValue: (decoded: Decoded) => void,
 ): Promise<void> {
   const values: Buffer[] = []
-  const keep = (record: KafkaRecord) => {
-    if (record.value === null || (key !== null && record.key !== key)) return
-    values.push(Buffer.from(record.value))
+  const keep = ({ value }: KafkaRecord) => {
+    if (value !== null) values.push(Buffer.from(value))
   }
   const onFetch = async () => {
     for (const value of values.splice(0)) onValue(await codecs.decodeAny(value))

@@ -21,20 +21,26 @@ export type RunStory = {
   readonly tallies: Map<number, Run>
 }
 
-/** Every step on exposure.runs, in order of each partition; of one stream when it is named. */
+/** Where to read on, by partition of exposure.runs. */
+export type RunPlaces = ReadonlyMap<number, bigint>
+
+/**
+ * Every step on exposure.runs, in order of each partition; of one stream when it is named. Follow
+ * the topic by calling again with what it has returned.
+ */
 export async function readSteps(
   reader: LogReader,
   codecs: Codecs,
   prefix: string,
   only: StreamName | null,
   onStep: (step: RunStep) => void,
-  from = 0n,
-): Promise<bigint> {
+  from: RunPlaces = new Map(),
+): Promise<RunPlaces> {
   const topic = topicName(prefix, 'runs')
   const key = only === null ? null : streamKey(only)
   const all = Array.from({ length: TOPICS.runs.partitions }, (_, partition) => partition)
   const partitions = key === null ? all : [partitionOf(key, TOPICS.runs.partitions)]
-  let end = from
+  const ends = new Map<number, bigint>()
   for (const partition of partitions) {
     const lot: { offset: bigint; value: Buffer }[] = []
     const keep = (record: KafkaRecord) => {
@@ -48,9 +54,10 @@ export async function readSteps(
         if (schemaName === 'Run') onStep({ partition, offset, run })
       }
     }
-    end = (await reader.readToEnd(topic, partition, keep, { from, onFetch })).end
+    const options = { from: from.get(partition) ?? 0n, onFetch }
+    ends.set(partition, (await reader.readToEnd(topic, partition, keep, options)).end)
   }
-  return end
+  return ends
 }
 
 const SAYS_MORE: readonly Run['phase'][] = ['STARTED', 'FETCHED', 'REMOVED', 'FINISHED']

@@ -3,10 +3,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { PipelineError } from '../contracts/errors.ts'
 import { partitionKey } from '../contracts/processing.ts'
 import type { Run } from '../contracts/run.ts'
-import { TOPICS, topicName } from '../contracts/topics.ts'
+import { topicName } from '../contracts/topics.ts'
 import type { Pipeline } from '../runtime/pipeline.ts'
+import { type RunPlaces, type RunStep, readSteps } from './run-story.ts'
 
 const POLL_MS = 200
+const STORE_POLL_MS = 500
 
 /** Highest offsets that a store must have passed, by `topic/partition`. */
 export type Targets = ReadonlyMap<string, bigint>
@@ -14,16 +16,15 @@ export type Targets = ReadonlyMap<string, bigint>
 /** Follows exposure.runs from where it stood when this was made. */
 export class RunFollower {
   readonly #pipeline: Pipeline
-  readonly #topic: string
-  readonly #next = new Map<number, bigint>()
+  #next: RunPlaces = new Map()
   /** Tallies by run id and raw partition, each with its own place in exposure.runs. */
   readonly #tallies = new Map<string, Map<number, Run>>()
   readonly #finished = new Set<string>()
-  readonly #places = new Map<string, bigint>()
+  /** The last step of each run, by partition of exposure.runs. */
+  readonly #places = new Map<string, Map<number, bigint>>()
 
   constructor(pipeline: Pipeline) {
     this.#pipeline = pipeline
-    this.#topic = topicName(pipeline.prefix, 'runs')
   }
 
   /**
@@ -56,8 +57,12 @@ export class RunFollower {
   }
 
   #targets(runIds: readonly string[]): Targets {
-    const targets = new Map(this.#places)
+    const targets = new Map<string, bigint>()
     const { prefix } = this.#pipeline
+    const reach = (topic: string, partition: number, offset: bigint) => {
+      const key = partitionKey(topic, partition)
+      if (offset > (targets.get(key) ?? -1n)) targets.set(key, offset)
+    }
     const exposure = ['assets', 'findings', 'vulnerabilities'] as const
     const stored = new Set(exposure.map((topic) => topicName(prefix, topic)))
     for (const runId of runIds) {
@@ -65,61 +70,101 @@ export class RunFollower {
         for (const { topic, partition, offset } of run.tally?.outputs ?? []) {
           // Dead letters are named too, and no store reads those.
           if (!stored.has(topic)) continue
-          const key = partitionKey(topic, partition)
-          const known = targets.get(key) ?? -1n
-          if (BigInt(offset) > known) targets.set(key, BigInt(offset))
+          reach(topic, partition, BigInt(offset))
         }
+      }
+      for (const [partition, offset] of this.#places.get(runId) ?? []) {
+        reach(topicName(prefix, 'runs'), partition, offset)
       }
     }
     return targets
   }
 
   async #read(): Promise<void> {
-    const { reader, codecs } = this.#pipeline
-    for (let partition = 0; partition < TOPICS.runs.partitions; partition++) {
-      const values: { offset: bigint; value: Buffer }[] = []
-      const { end } = await reader.readToEnd(
-        this.#topic,
-        partition,
-        ({ offset, value }) => {
-          if (value !== null) values.push({ offset, value: Buffer.from(value) })
-        },
-        { from: this.#next.get(partition) ?? 0n },
-      )
-      this.#next.set(partition, end)
-      for (const { offset, value } of values) {
-        this.#places.set(partitionKey(this.#topic, partition), offset)
-        const decoded = await codecs.decodeAny(value)
-        if (decoded.schemaName !== 'Run') continue
-        const run = decoded.value
-        if (run.phase === 'FINISHED') this.#finished.add(run.run_id)
-        if (run.phase !== 'TALLY') continue
-        const tallies = this.#tallies.get(run.run_id) ?? new Map<number, Run>()
-        if (run.tally !== null) tallies.set(run.tally.partition, run)
-        this.#tallies.set(run.run_id, tallies)
-      }
-    }
+    const { reader, codecs, prefix } = this.#pipeline
+    const onStep = (step: RunStep) => this.#take(step)
+    this.#next = await readSteps(reader, codecs, prefix, null, onStep, this.#next)
+  }
+
+  #take({ run, partition, offset }: RunStep): void {
+    const { run_id: id, phase, tally } = run
+    const places = this.#places.get(id) ?? new Map<number, bigint>()
+    this.#places.set(id, places.set(partition, offset))
+    if (phase === 'FINISHED') this.#finished.add(id)
+    if (phase !== 'TALLY') return
+    const tallies = this.#tallies.get(id) ?? new Map<number, Run>()
+    if (tally !== null) tallies.set(tally.partition, run)
+    this.#tallies.set(id, tallies)
   }
 }
 
-/** Resolves when `stored` says of every target that the store is past it. @throws PipelineError */
+/** One store that a run has to reach. */
+export type Store = {
+  readonly name: string
+  /** Complete names of the topics that its sink reads. */
+  readonly reads: ReadonlySet<string>
+  /** Where its consumer group goes on, by partition; null: it has not begun. */
+  committed(topic: string): Promise<ReadonlyMap<number, bigint | null>>
+  /** Writes what waits in memory. */
+  flush(): Promise<void>
+  /** Where the store itself says to go on; null where it keeps no offset. */
+  stored(topic: string, partition: number): Promise<bigint | null>
+}
+
+/**
+ * Resolves when every store is past all targets of the topics it reads. One that is away is waited
+ * for. @throws PipelineError SINK_UNAVAILABLE with the names of those that are behind in the end
+ */
 export async function storedPast(
   targets: Targets,
-  stored: (topic: string, partition: number) => Promise<bigint | null>,
+  stores: readonly Store[],
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<void> {
   const deadlineMs = Date.now() + timeoutMs
-  for (const [key, offset] of targets) {
-    const cut = key.lastIndexOf('/')
-    const [topic, partition] = [key.slice(0, cut), Number(key.slice(cut + 1))]
-    while (((await stored(topic, partition)) ?? 0n) <= offset) {
-      if (signal.aborted) throw new PipelineError('INTERNAL', 'SINK', 'stopped while waiting')
-      if (Date.now() > deadlineMs) {
-        const message = `the store did not pass offset ${offset} of ${key} in time`
-        throw new PipelineError('SINK_UNAVAILABLE', 'SINK', message)
-      }
-      await sleep(POLL_MS)
+  let open = stores
+  for (;;) {
+    const behind = await Promise.all(open.map((store) => behindAt(store, targets)))
+    open = open.filter((_, i) => behind[i] !== null)
+    if (open.length === 0) return
+    if (signal.aborted) throw new PipelineError('INTERNAL', 'SINK', 'stopped while waiting')
+    if (Date.now() > deadlineMs) {
+      const late = behind.filter((where) => where !== null)
+      throw new PipelineError('SINK_UNAVAILABLE', 'SINK', `not all is stored: ${late.join('; ')}`)
     }
+    await sleep(STORE_POLL_MS)
   }
+}
+
+/** What the store is behind at, or why nobody knows; null: it is past all of them. */
+async function behindAt(store: Store, targets: Targets): Promise<string | null> {
+  try {
+    const place = await firstBehind(store, targets)
+    return place === null ? null : `sink ${store.name} has not passed ${place}`
+  } catch (error) {
+    if (!(error instanceof PipelineError) || !error.retriable) throw error
+    return `sink ${store.name}: ${error.message}`
+  }
+}
+
+async function firstBehind(store: Store, targets: Targets): Promise<string | null> {
+  const wanted = [...targets].map(([key, offset]) => {
+    const cut = key.lastIndexOf('/')
+    return { topic: key.slice(0, cut), partition: Number(key.slice(cut + 1)), offset }
+  })
+  const ours = wanted.filter(({ topic }) => store.reads.has(topic))
+  const text = (one: (typeof ours)[number]) =>
+    `offset ${one.offset} of ${one.topic}/${one.partition}`
+  for (const [topic, places] of Map.groupBy(ours, (one) => one.topic)) {
+    const committed = await store.committed(topic)
+    const late = places.find((one) => (committed.get(one.partition) ?? 0n) <= one.offset)
+    if (late !== undefined) return text(late)
+  }
+  // Only now, when all of it is in memory at least: every file before that would be a small one.
+  await store.flush()
+  for (const one of ours) {
+    const stored = await store.stored(one.topic, one.partition)
+    if (stored !== null && stored <= one.offset) return text(one)
+  }
+  return null
 }

@@ -15,8 +15,8 @@ export type RunningStages = {
   readonly producers: Promise<TurnOutcome[]>
   /** Ends the transformers alone, so that what they have to report is reported. */
   readonly stopTransformers: () => Promise<void>
-  /** Writes what stores hold back in memory. @throws PipelineError when one of them cannot now */
-  readonly flushSinks: () => Promise<void>
+  /** Writes what a store holds back in memory. @throws PipelineError when it cannot now */
+  readonly flushSink: (name: string) => Promise<void>
   readonly stop: () => Promise<void>
 }
 
@@ -49,14 +49,14 @@ export async function startStages(
   // The caller awaits it later; a rejection before that must not end the process by itself.
   producers.catch(() => undefined)
   const stopTransformers = async () => await transformers?.stop()
-  const flushSinks = async () => await sinks?.flush()
+  const flushSink = async (name: string) => await sinks?.flush(name)
   const stop = async () => {
     own.abort()
     await producers.catch(() => undefined)
     await stopTransformers()
     await sinks?.stop()
   }
-  return { producers, stopTransformers, flushSinks, stop }
+  return { producers, stopTransformers, flushSink, stop }
 }
 
 /** The settings of exposure.yaml as the lifecycle takes them. */

@@ -4,8 +4,8 @@ import { type RunningSink, runSink, sinkGroup } from '../runtime/run-sink.ts'
 import { type SinksConfig, createSinks } from './sinks.ts'
 
 export type RunningSinks = {
-  /** Writes what stores hold back in memory. @throws PipelineError when one of them cannot now */
-  readonly flush: () => Promise<void>
+  /** Writes what a store holds back in memory. @throws PipelineError when it cannot now */
+  readonly flush: (name: string) => Promise<void>
   readonly stop: () => Promise<void>
 }
 
@@ -15,14 +15,14 @@ export type RunningSinks = {
  */
 export async function startSinks(pipeline: Pipeline, config: SinksConfig): Promise<RunningSinks> {
   const { settings, prefix, codecs, reporter, log } = pipeline
-  const running: RunningSink[] = []
+  const running = new Map<string, RunningSink>()
   const stop = async () => {
-    await Promise.all(running.map((sink) => sink.stop()))
+    await Promise.all([...running.values()].map((sink) => sink.stop()))
   }
   const groupOf = (name: string) => sinkGroup(prefix, name)
   const sinks = createSinks(config, { groupOf, kafka: settings, log })
   const starts = sinks.map(async (sink) => {
-    running.push(await runSink({ settings, ...sink, codecs, reporter, log }))
+    running.set(sink.sink.name, await runSink({ settings, ...sink, codecs, reporter, log }))
   })
   // All at once: a store that takes its time to refuse must not delay the others.
   const failed = (await Promise.allSettled(starts)).find((start) => start.status === 'rejected')
@@ -30,8 +30,6 @@ export async function startSinks(pipeline: Pipeline, config: SinksConfig): Promi
     await stop()
     throw failed.reason
   }
-  const flush = async () => {
-    await Promise.all(running.map((sink) => sink.flush()))
-  }
+  const flush = async (name: string) => await running.get(name)?.flush()
   return { flush, stop }
 }

@@ -215,10 +215,18 @@ describe('a reconciliation', { timeout: TIMEOUT_MS }, () => {
     const { topics } = world
     await topics.put('findings', 'low', findingEvent('low', 1, { severity: 'LOW' }))
     await topics.put('findings', 'f3', findingEvent('f3', 2, { severity: 'LOW' }))
+    // As compaction leaves one whose severity was HIGH when the sink wrote it.
+    const { meta } = findingEvent('old', 5)
+    const last = { severity: 'LOW', meta: { ...meta, change_type: 'UPDATED' } } as const
+    await topics.put('findings', 'old', findingEvent('old', 5, last))
     await world.fill()
     const { code, kindOf, of } = await reconciled(world)
     expect(code).toBe(0)
     expect(kindOf('postgres', 'finding')).toMatchObject({ inTopic: 3, inStore: 3 })
+    await database.query(`INSERT INTO exposure.finding SELECT (jsonb_populate_record(f,
+      '{"finding_uid": "old"}')).* FROM exposure.finding f WHERE finding_uid = 'f1'`)
+    const compacted = await reconciled(world)
+    expect([compacted.code, compacted.kindOf('postgres', 'finding')?.undecided]).toEqual([0, 1])
     expect(kindOf('parquet', 'finding')).toMatchObject({ inTopic: 0, inStore: 0 })
     expect(of.get('parquet')?.kinds).toHaveLength(1)
     await database.query(`UPDATE exposure.finding SET finding_uid = 'low' WHERE finding_uid = 'f2'`)

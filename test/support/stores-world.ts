@@ -1,4 +1,6 @@
 // Several real stores of one test, filled by their sinks from its own topics, and the command line.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,11 +18,15 @@ import { stack, waitFor } from './stack.ts'
 export type StoresWorld = {
   readonly topics: EventTopics
   /** Runs every sink of the file, or those named, until it is at the end of its topics. */
-  fill(...names: readonly string[]): Promise<PipelineError[]>
+  readonly fill: (...names: readonly string[]) => Promise<PipelineError[]>
   /** `exposure ARGS` with the file: its exit code, and JSON lines of stdout where there are any. */
-  exposure(...args: readonly string[]): Promise<{ code: number | null; said: string }>
+  readonly exposure: (...args: readonly string[]) => Promise<{ code: number | null; said: string }>
+  /** `exposure run STAGE ...` until the test ends. */
+  readonly running: (...stages: readonly string[]) => void
   /** As `exposure`, with --json: what is said of each sink, by its name. */
-  facts<T>(...args: readonly string[]): Promise<{ code: number | null; of: ReadonlyMap<string, T> }>
+  readonly facts: <T>(
+    ...args: readonly string[]
+  ) => Promise<{ code: number | null; of: ReadonlyMap<string, T> }>
 }
 
 /** `sinks` as in exposure.yaml; topics, groups and the file end with the test. */
@@ -67,6 +73,17 @@ export async function storesWorld(sinks: object): Promise<StoresWorld> {
       return raised
     },
     exposure,
+    running(...stages) {
+      const main = new URL('../../cli/main.ts', import.meta.url).pathname
+      const child = spawn(process.execPath, [main, 'run', ...stages, '--config', file], {
+        env: { ...process.env, NODE_OPTIONS: '' },
+        stdio: 'ignore',
+      })
+      onTestFinished(async () => {
+        child.kill('SIGKILL')
+        if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
+      })
+    },
     async facts<T>(...args: readonly string[]) {
       const { code, said } = await exposure(...args, '--json')
       const lines = said.split('\n').filter((line) => line.startsWith('{'))
