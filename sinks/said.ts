@@ -18,16 +18,33 @@ export function said<T extends Readonly<Record<string, Said>>>(value: T): T {
 
 function sifted(value: Said): Said {
   if (value === null || typeof value !== 'object') return value
-  if (isList(value)) {
-    const left = value.map(sifted).filter(isSaid)
-    return left.length === 0 ? null : left
-  }
-  const left = Object.entries(value)
-    .map(([name, inner]) => [name, sifted(inner)] as const)
-    .filter(([, inner]) => isSaid(inner))
-  // Unlike an assignment this makes a field even of `__proto__`.
-  return left.length === 0 ? null : Object.fromEntries(left)
+  return isList(value) ? siftedList(value) : siftedObject(value)
 }
+
+// Loops, since every field of every document passes here.
+function siftedList(value: readonly Said[]): Said {
+  const left: Said[] = []
+  for (const given of value) {
+    const inner = sifted(given)
+    if (isSaid(inner)) left.push(inner)
+  }
+  return left.length === 0 ? null : left
+}
+
+function siftedObject(value: { readonly [name: string]: Said }): Said {
+  const left: Record<string, Said> = {}
+  let count = 0
+  for (const name of Object.keys(value)) {
+    const inner = sifted(value[name])
+    if (!isSaid(inner)) continue
+    count += 1
+    // An assignment would make no field of it.
+    if (name === '__proto__') Object.defineProperty(left, name, { ...FIELD, value: inner })
+    else left[name] = inner
+  }
+  return count === 0 ? null : left
+}
+const FIELD = { enumerable: true, writable: true, configurable: true }
 
 const isSaid = (value: Said): boolean => value !== null && value !== undefined
 const isList = (value: object): value is readonly Said[] => Array.isArray(value)

@@ -1,6 +1,6 @@
 // A row of the lake from a record, or why no file can hold it.
 import type { SinkRecord } from '../../contracts/ports.ts'
-import { jsonTextOf } from '../json-text.ts'
+import { changedAs, jsonTextOf } from '../json-text.ts'
 import { TABLES, type Table } from './tables.ts'
 import { NO_PRODUCT, ROW_BYTES_MAX, type Row } from './writer.ts'
 
@@ -35,7 +35,8 @@ export function rowOf(record: SinkRecord, topic: string, partition: number): Row
     if (value !== null && !FITS[type](value)) return `its ${name} is no ${type}`
   }
   // The state is text in the row: what JSON cannot hold is seen in the event itself.
-  const refused = jsonTextOf(record.value).refused
+  const { state } = given
+  const refused = typeof state === 'string' ? changedAs(record.value, state) : null
   if (refused !== null) return refused
   const row = jsonTextOf(given)
   if (row.text === null) return row.refused

@@ -1,6 +1,6 @@
 // Rows into Parquet files, one per day and product, by DuckDB.
 import { randomBytes } from 'node:crypto'
-import { access, mkdir, open, rm, writeFile } from 'node:fs/promises'
+import { access, mkdir, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
 import { STAGING } from './manifest.ts'
@@ -8,6 +8,10 @@ import type { Table } from './tables.ts'
 
 const MEMORY = '512MB'
 const COPY_MS = 120_000
+const PIECE_BYTES = 1024 * 1024
+/** What DuckDB is told of the longest row. */
+const OBJECT_BYTES_MIN = 1024 * 1024
+const OBJECT_BYTES_EXTRA = 1024
 /** Of one row as JSON: a description of megabytes is a row too. */
 export const ROW_BYTES_MAX = 64 * 1024 * 1024
 
@@ -85,8 +89,9 @@ async function copy(
 ): Promise<void> {
   const source = `${target}.ndjson`
   try {
-    await writeFile(source, rows.map(({ json }) => `${json}\n`).join(''))
-    await inTime(connection, copyStatement(table, source, target))
+    await writeLines(source, rows)
+    const longest = rows.reduce((most, { bytes }) => Math.max(most, bytes), 0)
+    await inTime(connection, copyStatement(table, source, target, longest))
     const file = await open(target, 'r')
     await file.sync()
     await file.close()
@@ -95,7 +100,34 @@ async function copy(
   }
 }
 
-function copyStatement({ columns }: Table, source: string, target: string): string {
+/** A piece at a time: all of it as one text, and again as bytes, would be twice what waits. */
+async function writeLines(path: string, rows: readonly Row[]): Promise<void> {
+  const file = await open(path, 'wx')
+  try {
+    let lines: string[] = []
+    let bytes = 0
+    for (const row of rows) {
+      lines.push(row.json, '\n')
+      bytes += row.bytes
+      if (bytes < PIECE_BYTES) continue
+      await file.writeFile(lines.join(''))
+      lines = []
+      bytes = 0
+    }
+    await file.writeFile(lines.join(''))
+  } finally {
+    await file.close()
+  }
+}
+
+function copyStatement(
+  { columns }: Table,
+  source: string,
+  target: string,
+  longest: number,
+): string {
+  // DuckDB takes twice of it as a buffer at once.
+  const bytesMax = Math.max(OBJECT_BYTES_MIN, longest + OBJECT_BYTES_EXTRA)
   const read = columns.map(
     ([name, type]) => `${quoted(name)}: ${quoted(type === 'TIMESTAMP' ? 'BIGINT' : type)}`,
   )
@@ -103,7 +135,7 @@ function copyStatement({ columns }: Table, source: string, target: string): stri
     type === 'TIMESTAMP' ? `epoch_ms("${name}") AS "${name}"` : `"${name}"`,
   )
   return `COPY (SELECT ${chosen.join(', ')} FROM read_json(${quoted(source)},
-    format = 'newline_delimited', maximum_object_size = ${ROW_BYTES_MAX},
+    format = 'newline_delimited', maximum_object_size = ${bytesMax},
     columns = {${read.join(', ')}})) TO ${quoted(target)} (FORMAT parquet, COMPRESSION zstd)`
 }
 

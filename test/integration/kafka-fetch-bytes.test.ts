@@ -1,23 +1,24 @@
 // How much a consumer gets at once: a bound on bytes in memory, whatever they were on the wire.
 import { expect, it, onTestFinished } from 'vitest'
+import { topicName } from '../../contracts/topics.ts'
 import { FETCHED_VALUE_BYTES_MAX } from '../../runtime/kafka/cures.ts'
 import { runConsumer } from '../../runtime/kafka/consumer.ts'
 import { testLog } from '../support/kafka-scene.ts'
 import { eventTopics } from '../support/event-topics.ts'
 import { waitFor } from '../support/stack.ts'
-import { topicName } from '../../contracts/topics.ts'
 
 const VALUE_BYTES = 900_000
 const RECORDS = 40
 
 it('hands over texts that compress a thousandfold in pieces, each once and in order', async () => {
-  const { settings, putAll } = await eventTopics()
+  const topics = await eventTopics()
+  const { settings } = topics
   const values = Array.from({ length: RECORDS }, (_, i) => {
     const value = Buffer.alloc(VALUE_BYTES, 'words ')
     value.writeUInt32BE(i)
     return value
   })
-  await putAll('findings', 'same-partition', values)
+  await topics.putAll('findings', 'same-partition', values)
   const numbers: number[] = []
   const batchBytes: number[] = []
   const consumer = await runConsumer({

@@ -18,6 +18,10 @@ export type TestLake = {
   readonly files: () => string[]
 }
 
+/** Neither the table without rows nor what is staged, which no reader sees. */
+const isTold = (path: string) =>
+  path.endsWith('.parquet') && !path.endsWith('empty.parquet') && !path.startsWith('_')
+
 /** A folder of its own, removed after the test. */
 export function testLake(given: Partial<ParquetConfig> = {}): TestLake {
   const folder = mkdtempSync(join(tmpdir(), 'exposure-lake-'))
@@ -33,9 +37,7 @@ export function testLake(given: Partial<ParquetConfig> = {}): TestLake {
     },
     query: (sql) => queryLake(folder, sql),
     files: () =>
-      readdirSync(folder, { recursive: true, encoding: 'utf8' })
-        .filter((path) => path.endsWith('.parquet') && !path.endsWith('empty.parquet'))
-        .toSorted(),
+      readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(isTold).toSorted(),
   }
 }
 
