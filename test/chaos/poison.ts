@@ -9,6 +9,8 @@ import {
 } from '../../contracts/envelope.ts'
 import type { OutRecord } from '../../contracts/processing.ts'
 import { RAW_PARTITIONS, topicName } from '../../contracts/topics.ts'
+import { connectionRecord } from '../../runtime/connections.ts'
+import { ATTEMPTS_MAX, type Moved, replayLetters } from '../../runtime/dead-letter-moves.ts'
 import { createKafka } from '../../runtime/kafka/client.ts'
 import { type Session, openSession } from '../../runtime/kafka/session.ts'
 import { createLogger } from '../../runtime/log.ts'
@@ -24,6 +26,7 @@ import {
   runEndOf,
   vulnerability,
 } from '../support/lifecycle.ts'
+import { repairBy } from '../support/repair.ts'
 import { type Arena, openArena } from './arena.ts'
 import { type EventLine, byKey, checkLegal, checkWanted, isClosed } from './check-events.ts'
 import { checkStore, wantedByKey } from './checker.ts'
@@ -31,13 +34,13 @@ import { Problems } from './problems.ts'
 import { drained } from './progress.ts'
 import { referenceEvents } from './reference.ts'
 import type { Form, Scenario, ScenarioReport } from './scenario.ts'
-import { readTopics } from './topics.ts'
+import { type Line, readTopics } from './topics.ts'
 
-const UNITS = { SHORT: 2_000, LONG: 10_000 } as const
+const UNITS = { SHORT: 1_200, LONG: 10_000 } as const
 const POISONED_EVERY = 100
 /** Truly gone in the second run: with poison about, these and only these are closed. */
 const GONE = 12
-const DRAIN_TIMEOUT_MS = { SHORT: 150_000, LONG: 600_000 } as const
+const DRAIN_TIMEOUT_MS = { SHORT: 300_000, LONG: 600_000 } as const
 const CHUNK_RECORDS = 1_000
 const TRANSACTION_TIMEOUT_MS = 30_000
 const HOUR_MS = 3_600_000
@@ -117,16 +120,36 @@ async function publish(session: Session, records: readonly OutRecord[]): Promise
   }
 }
 
-/** The same records once more, whole again, marked as a replay of dead letters marks them. */
-export async function republishRepaired(
-  session: Session,
-  records: readonly OutRecord[],
-): Promise<void> {
-  const replayed = records.map((record, n) => ({
-    ...record,
-    headers: { ...record.headers, 'x-dlq-replay': 'repaired', 'x-dlq-letter': `0/${n}` },
-  }))
-  await publish(session, replayed)
+/** The connection of the records, which nobody polls: letters of none are not replayed. */
+const definitionOf = (prefix: string): OutRecord =>
+  connectionRecord(prefix, {
+    v: 1,
+    name: hostFacts().connection,
+    vendor: 'prisma-cloud',
+    host: 'console.example.com',
+    paused: true,
+    settings: {},
+  })
+
+/** As `exposure dlq replay` does it, each letter repaired by the record that was damaged. */
+async function replayRepaired(
+  { settings }: Arena,
+  whole: readonly OutRecord[],
+  dryRun: boolean,
+): Promise<Moved> {
+  const byKey = new Map(whole.map((record) => [record.key, record]))
+  return replayLetters({
+    settings,
+    log: createLogger('chaos'),
+    filter: {},
+    dryRun,
+    attemptsMax: ATTEMPTS_MAX,
+    repairOf({ record: { key, headers } }) {
+      const record = byKey.get(key)
+      return record === undefined ? null : repairBy(record, headers)
+    },
+    onLetter: () => undefined,
+  })
 }
 
 /** Findings by weakness: how many were ever opened, how many are open. */
@@ -162,19 +185,19 @@ async function battle(arena: Arena, form: Form, problems: Problems) {
     const second = [...sound].map(([{ damage }, record]) =>
       damage === null ? record : { ...record, ...damage(record.value, record.headers) },
     )
-    await publish(session, [...first, ...endsOf(topic, RUN_1, T0 + 60_000, first.length)])
-    await publish(session, [...second, ...endsOf(topic, RUN_2, secondMs + 60_000, second.length)])
     fleet.start('transformers')
     fleet.start('sinks')
+    await publish(session, [definitionOf(prefix)])
+    await publish(session, [...first, ...endsOf(topic, RUN_1, T0 + 60_000, first.length)])
+    await publish(session, [...second, ...endsOf(topic, RUN_2, secondMs + 60_000, second.length)])
     await drained(arena, DRAIN_TIMEOUT_MS[form])
     const lines = await readTopics(stack, prefix, ['findings', 'dlq'])
     const findings = lines.findings as EventLine[]
-    const letters = lines.dlq.length
+    const letters = lines.dlq.filter(isLetter)
     const expect = (is: unknown, must: unknown, what: string) =>
       problems.expect(is === must, what, () => `${String(is)} in place of ${String(must)}`)
-    expect(letters, poisoned.length, 'dead letters')
-    const reasons = lines.dlq.filter(({ headers }) => (headers['x-dlq-reason'] ?? '') !== '')
-    expect(reasons.length, letters, 'dead letters with a reason')
+    expect(lines.dlq.length, poisoned.length, 'dead letters')
+    expect(letters.length, poisoned.length, 'dead letters with a reason')
     expect(countsOf(findings, NEW_CVE).told, present.length - poisoned.length, 'units that arrived')
     // A letter that names no unit may be any of those that are missing in its partition.
     const blind = new Set(
@@ -188,20 +211,24 @@ async function battle(arena: Arena, form: Form, problems: Problems) {
     const open = units.length - gone.length + held.length
     expect(countsOf(findings, OLD_CVE).open, open, 'what was shown before and is open still')
 
-    await republishRepaired(
-      session,
-      poisoned.flatMap((one) => sound.get(one) ?? []),
-    )
+    const whole = poisoned.flatMap((one) => sound.get(one) ?? [])
+    expect((await replayRepaired(arena, whole, false)).replayed, letters.length, 'letters replayed')
+    expect((await replayRepaired(arena, whole, true)).replayed, 0, 'letters open after the replay')
     await drained(arena, DRAIN_TIMEOUT_MS[form])
-    const after = await readTopics(stack, prefix, ['findings', 'dlq'])
-    const brought = countsOf(after.findings as EventLine[], NEW_CVE).told
+    const history = await arena.recorder.finish()
+    const after = await readTopics(stack, prefix, ['rawPrismaCloud', 'dlq'])
+    const brought = countsOf(history.findings as EventLine[], NEW_CVE).told
     expect(brought - countsOf(findings, NEW_CVE).told, poisoned.length, 'brought by the replay')
-    expect(after.dlq.length, letters, 'dead letters after the replay')
-    return { poisoned: poisoned.length, units: units.length, gone: gone.length, held: held.length }
+    expect(after.dlq.filter(isLetter).length, letters.length, 'dead letters after the replay')
+    const counts = { units: units.length, gone: gone.length, held: held.length }
+    return { attacks: { poisoned: poisoned.length, ...counts }, lines: { ...after, ...history } }
   } finally {
     await session.close()
   }
 }
+
+/** Behind the letters stand records that say what has become of them. */
+const isLetter = ({ headers }: Line): boolean => (headers['x-dlq-reason'] ?? '') !== ''
 
 /** Key and headers name the same unit, and the headers can be read. */
 const tellsUnit = (headers: Headers, key: string | null): boolean =>
@@ -213,8 +240,7 @@ async function run(seed: number, stack: StackAddresses, form: Form): Promise<Sce
   const problems = new Problems()
   const arena = await openArena(seed, stack, { streams: {}, compaction: false, fuse: 30 })
   try {
-    const attacks = await battle(arena, form, problems)
-    const lines = await readTopics(stack, arena.prefix, ['rawPrismaCloud', 'assets', 'findings'])
+    const { attacks, lines } = await battle(arena, form, problems)
     const [assets, findings] = [lines.assets as EventLine[], lines.findings as EventLine[]]
     const got = new Map([...byKey(assets, problems), ...byKey(findings, problems)])
     const wanted = referenceEvents(lines.rawPrismaCloud, arena.fuse)
@@ -237,6 +263,6 @@ async function run(seed: number, stack: StackAddresses, form: Form): Promise<Sce
 
 export const poison: Scenario = {
   name: 'poison',
-  says: 'one raw record in a hundred damaged, in twelve ways; then repaired and written again',
+  says: 'one raw record in a hundred damaged, in twelve ways; then repaired and replayed',
   run,
 }

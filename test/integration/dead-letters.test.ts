@@ -3,14 +3,15 @@ import { randomBytes } from 'node:crypto'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { type Headers, controlOf, encodeRunEnd, parseRunEnd } from '../../contracts/envelope.ts'
+import { controlOf, encodeRunEnd, parseRunEnd } from '../../contracts/envelope.ts'
 import type { ExactBytes, KafkaRecord, OutRecord } from '../../contracts/processing.ts'
 import type { Run } from '../../contracts/run.ts'
 import { topicName } from '../../contracts/topics.ts'
-import { type Repair, replayLetters } from '../../runtime/dead-letter-moves.ts'
+import { replayLetters } from '../../runtime/dead-letter-moves.ts'
 import { createLogger } from '../../runtime/log.ts'
 import { defineConnection, dlq, listed, write } from '../support/dead-letters.ts'
 import { type Product, startProduct } from '../support/product.ts'
+import { repairBy } from '../support/repair.ts'
 import { waitFor } from '../support/stack.ts'
 
 const TEST_TIMEOUT_MS = 300_000
@@ -140,16 +141,6 @@ function inNextRun(record: OutRecord): OutRecord {
   const startedAtMs = end.startedAtMs + 3_600_000
   const endedAtMs = end.endedAtMs + 3_600_000
   return { ...record, ...encodeRunEnd({ ...end, runId, startedAtMs, endedAtMs }) }
-}
-
-/** What makes the letter the record that was damaged. */
-function repairBy({ key, value, headers }: OutRecord, letterHeaders: Headers): Repair {
-  const wrong = Object.keys(letterHeaders).filter((name) => !name.startsWith('x-dlq-'))
-  return {
-    key,
-    value: value ?? undefined,
-    headers: new Map([...wrong.map((name) => [name, null] as const), ...Object.entries(headers)]),
-  }
 }
 
 describe('20 damaged records among 200', { timeout: TEST_TIMEOUT_MS }, () => {
