@@ -101,7 +101,7 @@ describe('Splunk behind the exposure topics', () => {
     expect(failuresOf(running.raised)).toEqual(['SINK_UNAVAILABLE'])
   })
 
-  it('loses nothing of what it took and did not index, though the sink is stopped in between', async () => {
+  it('loses nothing that it took and did not index, though the sink is stopped', async () => {
     const topics = await eventTopics()
     const stub = await testSplunk({ acks: true, losesRequests: true })
     const settings = splunkSettings(stub, { ack: true, ackTimeout: '1s' })

@@ -105,7 +105,7 @@ describe('a write with acknowledgements', () => {
     expect(uidsIn(stub).slice(500)).toEqual(['next0', 'next1'])
   })
 
-  it('sends its requests one after the other, or their ids would not tell a new start', async () => {
+  it('sends its requests one after the other: the order of ids tells a new start', async () => {
     const stub = await testSplunk({ acks: true, ackAfterPolls: 0 })
     const sink = await openedSplunk(splunkSettings(stub, { ack: true }))
     const gate = Promise.withResolvers<undefined>()
@@ -153,23 +153,23 @@ describe('a collector that starts anew', () => {
 
   it('does not do so either while it is being asked', async () => {
     const stub = await testSplunk({ acks: true, losesRequests: true, ackAfterPolls: 0 })
-    const sink = await openedSplunk(splunkSettings(stub, { ack: true, ackTimeout: '1s' }))
+    const sink = await openedSplunk(splunkSettings(stub, { ack: true, ackTimeout: '3s' }))
     const gate = Promise.withResolvers<undefined>()
-    const asked = Promise.withResolvers<undefined>()
+    let asked = 0
     const until = () => {
-      asked.resolve(undefined)
+      asked += 1
       return gate.promise
     }
     const lost = findings(2, 1)
     const writing = failureOf(sink.write(lost))
     await waitFor(async () => requests(stub).length === 1, { what: 'taken' })
     stub.behaviour.hold = { path: ACK, until }
-    await asked.promise
+    await waitFor(async () => asked === 1, { what: 'asked for what is lost' })
     stub.restart()
     stub.behaviour.losesRequests = false
     const other = findings(2, 2)
     const second = sink.write(other).catch(() => undefined)
-    await waitFor(async () => requests(stub).length === 2, { what: 'taken by the next' })
+    await waitFor(async () => asked === 2, { what: 'asked for what came behind it' })
     gate.resolve(undefined)
     expect((await writing).failure).toBe('SINK_UNAVAILABLE')
     await second

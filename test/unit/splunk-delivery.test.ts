@@ -82,7 +82,7 @@ describe('a batch', () => {
     expect(deliveries(stub)).toEqual([])
   })
 
-  it('that comes again is not sent again by this process, and told by its ids by another', async () => {
+  it('that comes again is sent by another process only, with the same ids', async () => {
     const stub = await testSplunk()
     const batch = findings(3)
     const first = await openedSplunk(splunkSettings(stub))

@@ -64,7 +64,7 @@ describe('an event for Splunk', () => {
     expect(event).toMatchObject({ metadata: { version: '1.7.0' } })
   })
 
-  it('is an ECS document or our own where that is wanted; errors are OCSF in both standards', () => {
+  it('is an ECS document or our own where that is wanted; errors are OCSF in both', () => {
     const document = JSON.parse(JSON.stringify(ecsOfFinding(findingEvent('f1', BASE_MS)))) as object
     expect(sent(finding, { format: 'ecs' })?.event).toEqual(document)
     expect(sent(asset, { format: 'ecs' })?.event).toHaveProperty('ecs.version')
