@@ -38,8 +38,11 @@ const checkpointSchema = z.object({
   wholeAtMs: z.int().optional(),
   /** The newest observation of the stream so far; older builds did not keep it. */
   newestFetchedAtMs: z.int().optional(),
-  /** The newest run that had rows, whatever it was worth; older builds did not keep it. */
-  rowsRunId: z.string().optional(),
+  /**
+   * Of the runs before this one, since the last COMPLETE one: the newest that had rows, and the
+   * most that one of its scope had. Older builds did not keep it.
+   */
+  seen: z.object({ runId: z.string(), scope: z.string(), fetched: z.int() }).optional(),
   /** Since when all that the stream has shown is taken back; absent from its next run on. */
   withdrawnAtMs: z.int().optional(),
 })

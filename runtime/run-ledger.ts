@@ -20,13 +20,23 @@ export type RunFacts = {
   readonly kind: RunKind
 }
 
+/** What the run after `saved` is compared with where no COMPLETE one has anything to say. */
+export function seenUntil(saved: RunCheckpoint | undefined): RunCheckpoint['seen'] {
+  if (saved === undefined || saved.withdrawnAtMs !== undefined) return undefined
+  const { runId, scope, fetched, seen, lastComplete } = saved
+  if (lastComplete?.runId === runId) return undefined
+  if (fetched === 0) return seen
+  const before = seen?.scope === scope ? seen.fetched : 0
+  return { runId, scope, fetched: Math.max(fetched, before) }
+}
+
 /**
  * Units that the run is compared with: the last COMPLETE run of its scope, or a later one of it
  * that the operator has released. Null: other filters are in force than ever before, or it had
  * none and later runs had some, if only in part.
  */
 export function baselineOf(
-  run: Pick<RunCheckpoint, 'scope' | 'lastComplete' | 'rowsRunId'>,
+  run: Pick<RunCheckpoint, 'scope' | 'lastComplete' | 'seen'>,
   released: Released | null,
 ): number | null {
   const last = run.lastComplete
@@ -36,9 +46,27 @@ export function baselineOf(
   const isNewer = released !== null && (last === null || released.runId > last.runId)
   const measure = isNewer && isOfScope(released) ? released : last
   if (measure === null || !isOfScope(measure)) return null
-  const { rowsRunId = '' } = run
-  return measure.fetched === 0 && rowsRunId > measure.runId ? null : measure.fetched
+  const isOver = run.seen !== undefined && run.seen.runId > measure.runId
+  return measure.fetched === 0 && isOver ? null : measure.fetched
 }
+
+/** Why closures of the run are held, if they are, and the units it was compared with. */
+export function holdOf(
+  run: Pick<RunCheckpoint, 'scope' | 'lastComplete' | 'seen' | 'fetched'>,
+  released: Released | null,
+  fusePercent: number,
+): { hold: string | null; before: number | null } {
+  const before = baselineOf(run, released)
+  const { fetched, seen, scope } = run
+  if (before === null && seen?.scope === scope && isLoss(fetched, seen.fetched, fusePercent)) {
+    const hold = `the listing has ${fetched} rows; one before it, not complete itself, had ${seen.fetched}`
+    return { hold, before: seen.fetched }
+  }
+  return { hold: holdReason(fetched, before, fusePercent), before }
+}
+
+const isLoss = (fetched: number, before: number, fusePercent: number): boolean =>
+  fetched * 100 < before * (100 - fusePercent)
 
 /**
  * Why closures are to be held: "200 with no rows" is suspicious, and so is a sudden loss. Null
@@ -55,7 +83,7 @@ export function holdReason(
       ? 'the listing has no rows at all'
       : `the listing has no rows; the last complete one had ${before}`
   }
-  if (before !== null && fetched * 100 < before * (100 - fusePercent)) {
+  if (before !== null && isLoss(fetched, before, fusePercent)) {
     return `the listing has ${fetched} rows; the last complete one had ${before}`
   }
   return null

@@ -23,11 +23,11 @@ import { overAfter } from './run-conditions.ts'
 import { scopeOf, transactionalIdOf } from './run-names.ts'
 import {
   FUSE_PERCENT,
-  baselineOf,
-  holdReason,
+  holdOf,
   missingError,
   runEndRecords,
   runLedgerRecord,
+  seenUntil,
   withLosses,
 } from './run-ledger.ts'
 
@@ -206,7 +206,7 @@ class StreamRun<Client> {
       lastComplete: saved?.lastComplete ?? null,
       wholeAtMs: saved?.wholeAtMs,
       newestFetchedAtMs: saved?.newestFetchedAtMs,
-      rowsRunId: saved?.rowsRunId,
+      seen: seenUntil(saved),
     }
     this.#checkClock(fresh)
     await this.#commit([...ended, this.#ledger('STARTED', fresh, null, null, null)], fresh)
@@ -240,8 +240,7 @@ class StreamRun<Client> {
     const { released } = await progressOf(this.#options)
     const { connection, source } = this.#task
     const key = streamKey({ connection, stream: source.stream })
-    const before = baselineOf(last, released.get(key) ?? null)
-    const hold = holdReason(last.fetched, before, fusePercent)
+    const { hold, before } = holdOf(last, released.get(key) ?? null, fusePercent)
     const complete = verdict === 'COMPLETE' && hold === null
     const { runId, fetched, scope } = last
     const atMs = Math.max(nowMs(), last.startedAtMs)
@@ -290,17 +289,15 @@ class StreamRun<Client> {
 
   #advanced(progress: RunCheckpoint, chunk: Chunk<unknown>): RunCheckpoint {
     const tooLarge = chunk.units.filter((unit) => unit.body === null).length
-    const rows = chunk.units.length + chunk.rejected.length
     return {
       ...progress,
       position: chunk.checkpoint,
       pages: chunk.page,
-      fetched: progress.fetched + rows,
+      fetched: progress.fetched + chunk.units.length + chunk.rejected.length,
       published: progress.published + chunk.units.length - tooLarge,
       tooLarge: progress.tooLarge + tooLarge,
       rejected: progress.rejected + chunk.rejected.length,
       newestFetchedAtMs: Math.max(progress.newestFetchedAtMs ?? 0, chunk.fetchedAtMs),
-      rowsRunId: rows > 0 ? progress.runId : progress.rowsRunId,
     }
   }
 

@@ -74,10 +74,26 @@ it.each(['PARTIAL', 'DRIFTED', 'FAILED'] as const)(
     const list: List = { chunks: listOf(4, 4), before }
     await run(world, process, verdict === 'FAILED' ? list : { ...list, end: { ...end, verdict } })
     const { hold, open } = await run(world, process, { chunks: [] })
-    expect(hold).toBe('the listing has no rows at all')
+    const had = verdict === 'FAILED' ? 4 : 8
+    expect(hold).toBe(`the listing has 0 rows; one before it, not complete itself, had ${had}`)
     expect(open).toContain('MISSING_DATA')
   },
 )
+
+it('holds a loss of rows though none of the runs before was COMPLETE', async () => {
+  const world = await openSourceWorld()
+  const process = world.process()
+  const end: PullEnd = { verdict: 'PARTIAL', declared: null, reason: 'cut off' }
+  await run(world, process, { chunks: listOf(20, 20), end })
+  await run(world, process, { chunks: listOf(3), end })
+  const { hold, open } = await run(world, process, { chunks: listOf(5) })
+  expect(hold).toBe('the listing has 5 rows; one before it, not complete itself, had 40')
+  expect(open).toContain('MISSING_DATA')
+  const [missing] = process.reporter.open()
+  expect(missing?.remediation).toContain('exposure runs release ')
+  expect(await run(world, process, { chunks: listOf(38) })).toMatchObject(SOUND)
+  expect(await run(world, process, { chunks: listOf(30) })).toMatchObject(SOUND)
+})
 
 it('compares a run under other filters with no released one', async () => {
   const world = await openSourceWorld()

@@ -10,7 +10,14 @@ import {
   loadProgress,
   releasedRecord,
 } from '../../runtime/checkpoint.ts'
-import { FUSE_PERCENT, baselineOf, holdReason, withLosses } from '../../runtime/run-ledger.ts'
+import {
+  FUSE_PERCENT,
+  baselineOf,
+  holdOf,
+  holdReason,
+  seenUntil,
+  withLosses,
+} from '../../runtime/run-ledger.ts'
 import { scopeOf, transactionalIdOf } from '../../runtime/run-names.ts'
 
 describe('the fuse', () => {
@@ -53,6 +60,44 @@ describe('the fuse', () => {
     expect(baselineOf({ ...run, scope: 'b' }, released)).toBeNull()
     expect(baselineOf({ ...run, scope: 'a' }, released)).toBe(4)
     expect(baselineOf(run, { ...released, scope: 'b' })).toBe(10)
+  })
+})
+
+describe('a run that no COMPLETE one came before', () => {
+  const before: RunCheckpoint = {
+    v: 1,
+    runId: '2',
+    startedAtMs: 2,
+    tenant: 't',
+    scope: 'a',
+    verdict: 'PARTIAL',
+    position: null,
+    pages: 1,
+    fetched: 40,
+    published: 40,
+    tooLarge: 0,
+    rejected: 0,
+    lastComplete: null,
+  }
+  const run = { scope: 'a', lastComplete: null, fetched: 5, seen: seenUntil(before) }
+
+  it('is compared with the most that one of its filters had', () => {
+    expect(run.seen).toEqual({ runId: '2', scope: 'a', fetched: 40 })
+    const cut = seenUntil({ ...before, runId: '3', fetched: 2, seen: run.seen })
+    expect(cut).toEqual({ runId: '3', scope: 'a', fetched: 40 })
+    expect(seenUntil({ ...before, fetched: 0, seen: cut })).toEqual(cut)
+    expect(holdOf(run, null, FUSE_PERCENT)).toMatchObject({ before: 40 })
+    expect(holdOf({ ...run, fetched: 28 }, null, FUSE_PERCENT).hold).toBeNull()
+    expect(holdOf({ ...run, scope: 'b' }, null, FUSE_PERCENT).hold).toBeNull()
+    const released = { runId: '3', fetched: 5, scope: 'a' }
+    expect(holdOf(run, released, FUSE_PERCENT)).toEqual({ hold: null, before: 5 })
+  })
+
+  it('is not, once one was COMPLETE or all was taken back', () => {
+    const lastComplete = { runId: '2', fetched: 40, scope: 'a' }
+    expect(seenUntil({ ...before, verdict: 'COMPLETE', lastComplete })).toBeUndefined()
+    expect(seenUntil({ ...before, withdrawnAtMs: 3 })).toBeUndefined()
+    expect(holdOf({ ...run, seen: undefined }, null, FUSE_PERCENT).hold).toBeNull()
   })
 })
 
