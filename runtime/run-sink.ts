@@ -53,6 +53,8 @@ export type RunSinkOptions = TroubleOptions & {
 }
 
 export type RunningSink = {
+  /** What the store said at the first opening that waiting does not mend; it is asked again. */
+  readonly refused: PipelineError | null
   /** Writes what the store holds back in memory. @throws PipelineError when it cannot be written */
   flush(): Promise<void>
   /** Ends the batch under way and closes the store. Bounded; never throws. */
@@ -72,20 +74,20 @@ export const sinkTopics = (prefix: string, { kinds = SINK_KINDS }: Pick<Sink, 'k
   )
 
 /**
- * Opens the store and starts consuming. A store that is away is waited for, reported and cleared,
- * now and later; nothing is dead-lettered for it.
- * @throws PipelineError when the store refuses in a way that waiting does not mend
+ * Opens the store and starts consuming. A store that is away or refuses is reported, asked again
+ * and cleared, now and later; nothing is dead-lettered for it. Never throws.
  */
 export async function runSink(options: RunSinkOptions): Promise<RunningSink> {
   const { settings, sink, log } = options
   const stopping = new AbortController()
   const trouble = createTrouble(options)
   let store: OpenSink | null = null
+  let refused: PipelineError | null = null
   try {
     store = await sink.open()
   } catch (error) {
     const failure = sinkFailure(error)
-    if (!failure.retriable) throw failure
+    if (!failure.retriable) refused = failure
     trouble.raise('open', failure)
   }
   const publisher = openPublisher(settings, log)
@@ -101,6 +103,7 @@ export async function runSink(options: RunSinkOptions): Promise<RunningSink> {
   })()
   starting.catch((error: unknown) => trouble.raise('open', sinkFailure(error)))
   return {
+    refused,
     async flush() {
       await store?.flush?.()
     },

@@ -10,10 +10,15 @@ export type RunningSinks = {
 }
 
 /**
- * Applies migrations and starts consuming. A store that is away holds back nobody else.
- * @throws PipelineError when a store refuses in a way that waiting does not mend
+ * Applies migrations and starts consuming. A store that is away or refuses holds back nobody else.
+ * @throws PipelineError when every store refuses in a way that waiting does not mend
  */
-export async function startSinks(pipeline: Pipeline, config: SinksConfig): Promise<RunningSinks> {
+export async function startSinks(
+  pipeline: Pick<Pipeline, 'settings' | 'prefix' | 'codecs' | 'log'> & {
+    readonly reporter: Pick<Pipeline['reporter'], 'raise' | 'clear'>
+  },
+  config: SinksConfig,
+): Promise<RunningSinks> {
   const { settings, prefix, codecs, reporter, log } = pipeline
   const running = new Map<string, RunningSink>()
   const stop = async () => {
@@ -25,10 +30,13 @@ export async function startSinks(pipeline: Pipeline, config: SinksConfig): Promi
     running.set(sink.sink.name, await runSink({ settings, ...sink, codecs, reporter, log }))
   })
   // All at once: a store that takes its time to refuse must not delay the others.
-  const failed = (await Promise.allSettled(starts)).find((start) => start.status === 'rejected')
-  if (failed !== undefined) {
+  await Promise.all(starts)
+  const refusals = [...running.values()].flatMap(({ refused }) => refused ?? [])
+  const [first] = refusals
+  // With nowhere to write, whoever has just changed the settings is told at once.
+  if (first !== undefined && refusals.length === sinks.length) {
     await stop()
-    throw failed.reason
+    throw first
   }
   const flush = async (name: string) => await running.get(name)?.flush()
   return { flush, stop }

@@ -106,7 +106,8 @@ async function start({ settings, codecs, admin }: EventTopics, config: OpenSearc
     const lags = await admin.lag(group, findings)
     return lags.length === TOPICS.findings.partitions && lags.every(({ lag }) => lag === 0n)
   }
-  return { raised, cleared, settled: () => waitFor(isThrough, { what: 'caught up' }) }
+  const settled = () => waitFor(isThrough, { what: 'caught up' })
+  return { raised, cleared, settled, refused: running.refused }
 }
 
 const idsIn = async ({ store }: Company) =>
@@ -159,12 +160,10 @@ describe('a wrong password', () => {
     const topics = await eventTopics()
     const login = { username: secretFile(USER), password: secretFile('canary-of-yesterday') }
     const { caFile } = there.authority
-    const thrown: unknown = await start(topics, configOf(there, { caFile, ...login })).catch(
-      (error: unknown) => error,
-    )
-    expect(thrown).toMatchObject({ failure: 'AUTHORIZATION_FAILURE', stage: 'SINK' })
-    expect((thrown as PipelineError).remediation).toContain('sinks.opensearch.username')
-    expect(inspect(thrown, { depth: 20 })).not.toMatch(CANARY)
+    const { refused } = await start(topics, configOf(there, { caFile, ...login }))
+    expect(refused).toMatchObject({ failure: 'AUTHORIZATION_FAILURE', stage: 'SINK' })
+    expect(refused?.remediation).toContain('sinks.opensearch.username')
+    expect(inspect(refused, { depth: 20 })).not.toMatch(CANARY)
     expect(there.door.refused).not.toEqual([])
   })
 

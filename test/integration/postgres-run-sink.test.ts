@@ -40,7 +40,7 @@ function startSink(topics: EventTopics, url: string) {
     let stopped: Promise<void> | null = null
     const stop = () => (stopped ??= running.stop())
     onTestFinished(stop)
-    return { stop, raised, cleared, progress }
+    return { stop, raised, cleared, progress, refused: running.refused }
   })
 }
 
@@ -175,11 +175,18 @@ describe('a store that is away', () => {
     expect(await topics.deadLetters()).toEqual([])
   })
 
-  it('ends the start with one error when only the operator can mend it', async () => {
+  it('says so at the start when only the operator can mend it, and goes on once he has', async () => {
     const topics = await eventTopics()
-    const url = secretFile('postgres://u:p@127.0.0.1:1/x')
-    rmSync(url.slice('file:'.length))
-    await expect(startSink(topics, url)).rejects.toMatchObject({ failure: 'CONFIGURATION' })
+    const database = await testDatabase()
+    const url = secretFile(database.url)
+    const path = url.slice('file:'.length)
+    rmSync(path)
+    const { refused, raised } = await startSink(topics, url)
+    expect(refused).toMatchObject({ failure: 'CONFIGURATION' })
+    expect(raised[0]?.error).toBe(refused)
+    await topics.put('assets', 'a1', assetEvent('a1', 1))
+    writeFileSync(path, database.url)
+    await filled(database, 'asset', 1)
   })
 })
 
