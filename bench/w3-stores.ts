@@ -17,9 +17,10 @@ import { openSearchConfig } from '../sinks/opensearch/config.ts'
 import { findJava, usualPlaces } from '../stack/java.ts'
 import { startNativeOpenSearch } from '../stack/native-opensearch.ts'
 import { defaultCacheDir, getPackage } from '../stack/packages.ts'
+import { startSplunk } from '../test/support/splunk-stub.ts'
 
 const CALL_MS = 120_000
-/** The variable in which a worker finds the address of its store. */
+/** The variable in which a worker finds the secret of its store: its address, or a token. */
 export const STORE_VARIABLE = 'EXPOSURE_BENCH_STORE'
 const SECRET = `env:${STORE_VARIABLE}`
 
@@ -35,8 +36,8 @@ export type Place = {
 export type BenchStore = {
   /** The part `sinks` of the settings. */
   readonly sinks: object
-  /** The address that the worker gets, where it is a secret. */
-  readonly address?: string
+  /** Its address or token, which the worker gets as a secret. */
+  readonly secret?: string
   /**
    * Every record that it has taken, once. In a store that shows entities as they are, one that was
    * created only stands for one record, and one that changed since, as each does once, for two.
@@ -56,6 +57,7 @@ export const BENCH_SINKS: ReadonlyMap<string, BenchSink> = new Map([
   ['opensearch', { reads: 'entities', open: openSearch }],
   ['parquet', { reads: 'entities', open: openLake }],
   ['postgres', { reads: 'entities', open: openPostgres }],
+  ['splunk', { reads: 'entities', open: openSplunk }],
   ['webhook', { reads: 'errors', open: openReceiver }],
 ])
 
@@ -66,7 +68,7 @@ async function openPostgres({ postgresUrl, name }: Place): Promise<BenchStore> {
   await ask(postgresUrl, `CREATE DATABASE ${database}`)
   return {
     sinks: { postgres: { url: SECRET } },
-    address: url.href,
+    secret: url.href,
     held: () => {
       const told = "CASE state->'meta'->>'change_type' WHEN 'CREATED' THEN 1 ELSE 2 END"
       const sum = (table: string) => `(SELECT coalesce(sum(${told}), 0) FROM exposure.${table})`
@@ -184,6 +186,22 @@ async function openJsonTopic({ settings, log }: Place): Promise<BenchStore> {
   }
 }
 
+/** The stub of the tests, for there is no Splunk: what is measured is the sink alone. */
+async function openSplunk(): Promise<BenchStore> {
+  const splunk = await startSplunk()
+  let counted = 0
+  return {
+    sinks: { splunk: [{ url: splunk.url, token: SECRET }] },
+    secret: splunk.behaviour.token,
+    async held() {
+      counted += splunk.indexed.length
+      splunk.indexed.length = 0
+      return counted
+    },
+    end: () => splunk.stop(),
+  }
+}
+
 async function openReceiver(): Promise<BenchStore> {
   let received = 0
   const server = createServer((request, response) => {
@@ -197,7 +215,7 @@ async function openReceiver(): Promise<BenchStore> {
   const webhook = { format: 'json', url: SECRET, signingKey: SECRET, start: 'beginning' }
   return {
     sinks: { webhook: [webhook] },
-    address: `http://127.0.0.1:${port}/hook`,
+    secret: `http://127.0.0.1:${port}/hook`,
     held: async () => received,
     async end() {
       server.closeAllConnections()

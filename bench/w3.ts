@@ -25,8 +25,8 @@ type Amounts = {
   readonly large: number
   readonly errors: number
 }
-const FULL: Amounts = { entities: 50_000, large: 200, errors: 3_000 }
-const QUICK: Amounts = { entities: 5_000, large: 20, errors: 500 }
+const FULL: Amounts = { entities: 20_000, large: 100, errors: 2_000 }
+const QUICK: Amounts = { entities: 2_000, large: 20, errors: 200 }
 const QUICK_FLAG = '--quick'
 /** One load into one store; beyond it the machine is not one to measure on. */
 const WORKER_TIMEOUT_MS = 300_000
@@ -112,7 +112,7 @@ async function measureLoad(
 ): Promise<Measurement> {
   const { settings } = world
   const job: W3Job = { settings, registryUrl, sinks: store.sinks, records }
-  const result = await runApart(job, store.address)
+  const result = await runApart(job, store.secret)
   const refused = result.refused + (refusedBefore.get(store) ?? 0)
   refusedBefore.set(store, refused)
   await checkAllThere(world, store, before + records - refused)
@@ -145,14 +145,14 @@ async function checkAllThere(world: World, store: BenchStore, expected: number):
   if (held !== expected) throw new Error(`${name} holds ${held} records of ${expected}`)
 }
 
-async function runApart(job: W3Job, address: string | undefined): Promise<W3Result> {
+async function runApart(job: W3Job, secret: string | undefined): Promise<W3Result> {
   const worker = fileURLToPath(new URL('./w3-worker.ts', import.meta.url))
   const [command, args] = workerCommand([worker])
   const { stdout } = await promisify(execFile)(command, args, {
     env: {
       ...process.env,
       EXPOSURE_BENCH_JOB: JSON.stringify(job),
-      ...(address === undefined ? {} : { [STORE_VARIABLE]: address }),
+      ...(secret === undefined ? {} : { [STORE_VARIABLE]: secret }),
     },
     timeout: WORKER_TIMEOUT_MS,
   })
