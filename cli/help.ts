@@ -168,7 +168,7 @@ Exit code 0: nothing is wrong; 3: with one of them.
 Compares every store with exposure.assets and exposure.findings, as far as its sink has read them
 and by its filter: what is missing, what is extra, what has another revision. It changes nothing,
 and sinks may go on meanwhile. Of more than N entities it compares N from each side, and the counts.
-Memory: the keys of 50,000 entities, and 50 bytes per key of one partition while they are counted.
+Memory: the keys of 5 N entities, and 50 bytes per key of one partition while they are counted.
 
   --sink NAME   only this one
   --sample N    default and most: 10000

@@ -81,24 +81,21 @@ async function compareKind(compared: Compared, kind: AuditKind): Promise<KindRep
   const { configured, audit, sample, seed } = compared
   const { positions, lag } = await positionsOf(compared, kind)
   const fold: FoldOptions = { ...compared, kind, filter: configured.filter, positions }
-  const { entities, count } = await foldAll(fold, seed)
+  const { entities, count } = await foldAll(fold, { sample, seed })
   const expected = entities.entries().filter(([, { revision }]) => revision !== null)
   const asked = expected.slice(0, sample)
   const inStore = await audit.count(kind)
-  const held = await audit.revisions(
-    kind,
-    asked.map(([uid]) => uid),
-  )
+  const uids = asked.map(([uid]) => uid)
+  const held = await audit.revisions(kind, uids)
   const shown = await audit.sample(kind, sample, seed)
-  const starts = await startsOf(compared, kind, asked, held)
-  const judge = judgeOf(audit, starts)
-  const suspects = new Set(
-    asked.filter(([uid, one]) => judge(one, held.get(uid)) !== null).map(([uid]) => uid),
-  )
-  for (const uid of shown) {
-    // What the fold has left out, or does not show, is looked at once more.
-    if (!held.has(uid) && (entities.get(uid)?.revision ?? null) === null) suspects.add(uid)
-  }
+  const others = shown.filter((uid) => !held.has(uid))
+  const heldOthers = await audit.revisions(kind, others)
+  const judge = judgeOf(audit, await startsOf(compared, kind, asked, held))
+  const suspects = new Set([
+    ...asked.filter(([uid, one]) => judge(one, held.get(uid)) !== null).map(([uid]) => uid),
+    // What the fold has left out is looked at once more as well.
+    ...others.filter((uid) => judge(entities.get(uid), heldOthers.get(uid)) !== null),
+  ])
   const found = await lookAgain(compared, fold, suspects, judge)
   const isStill = lag.isSame((await positionsOf(compared, kind)).positions)
   const isWhole = entities.isWhole && expected.length <= sample && shown.length < sample
@@ -107,7 +104,7 @@ async function compareKind(compared: Compared, kind: AuditKind): Promise<KindRep
     inTopic: count,
     inStore,
     isCounted: isStill && isCountable(configured) && count !== null && inStore !== null,
-    compared: new Set([...asked.map(([uid]) => uid), ...shown]).size,
+    compared: new Set([...uids, ...shown]).size,
     isWhole,
     lag: lag.records,
     ...found,

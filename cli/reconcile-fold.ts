@@ -10,8 +10,8 @@ import { passes } from '../runtime/sink-filter.ts'
 import { KeySample, seededHash } from '../runtime/sink-sample.ts'
 import type { SinkFilter } from '../runtime/sink-settings.ts'
 
-/** Keys of which the state is kept; where there are more, by the seed. */
-const ENTITIES_MAX = 50_000
+/** Of so many times the sample the state is kept: what the seed leaves out halves it. */
+const KEPT_FACTOR = 5
 /** Keys that are counted in one partition, about 50 bytes each; beyond it nothing is counted. */
 const COUNTED_MAX = 2_000_000
 const STALL_MS = 30_000
@@ -55,9 +55,12 @@ export type Folded = {
   readonly count: number | null
 }
 
-/** Folds a topic by key, and counts. Keeps ENTITIES_MAX keys at most. */
-export async function foldAll(options: FoldOptions, seed: number): Promise<Folded> {
-  const entities = new KeySample<Entity>(ENTITIES_MAX, seed)
+/** Folds a topic by key, and counts. Keeps KEPT_FACTOR times `sample` keys at most. */
+export async function foldAll(
+  options: FoldOptions,
+  { sample, seed }: { readonly sample: number; readonly seed: number },
+): Promise<Folded> {
+  const entities = new KeySample<Entity>(KEPT_FACTOR * sample, seed)
   return { entities, count: await fold(options, entities, true) }
 }
 

@@ -12,6 +12,7 @@ import { testLog } from '../support/kafka-scene.ts'
 import { testLake } from '../support/lake.ts'
 import { type TestStore, testStore } from '../support/opensearch.ts'
 import { type TestDatabase, secretFile, testDatabase } from '../support/postgres.ts'
+import { waitFor } from '../support/stack.ts'
 import { type StoresWorld, storesWorld } from '../support/stores-world.ts'
 
 const TIMEOUT_MS = 180_000
@@ -239,7 +240,12 @@ describe('a reconciliation', { timeout: TIMEOUT_MS }, () => {
 
   it('takes what a sink has not read yet for lag, and not for a difference', async () => {
     const database = await testDatabase()
-    const world = await storesWorld({ ...postgresSink(database), 'kafka-json': [{}] })
+    const world = await storesWorld({
+      ...postgresSink(database),
+      ...openSearchSink(await testStore()),
+      parquet: { path: testLake().config.path },
+      'kafka-json': [{}],
+    })
     const before = await reconciled(world)
     expect([before.code, before.kindOf('postgres', 'asset')?.lag]).toEqual([0, 0])
     await history(world)
@@ -251,13 +257,39 @@ describe('a reconciliation', { timeout: TIMEOUT_MS }, () => {
     await world.topics.put('findings', 'new', findingEvent('new'))
     const { code, kindOf } = await reconciled(world)
     expect(code).toBe(0)
-    for (const name of ['postgres', 'kafka-json']) {
+    for (const name of ['postgres', 'opensearch', 'parquet', 'kafka-json']) {
       expect(kindOf(name, 'finding')).toMatchObject({ lag: 3, differences: [] })
     }
     // A store that is ahead of its group's offset, as between two commits, is no difference.
     await database.query(`DELETE FROM exposure.finding WHERE finding_uid = 'f2'`)
     await database.query(`UPDATE exposure.finding SET revision = 3 WHERE finding_uid = 'f1'`)
     expect((await reconciled(world)).code).toBe(0)
+  })
+
+  it('takes nothing for a difference that a running sink writes meanwhile', async () => {
+    const database = await testDatabase()
+    const world = await storesWorld(postgresSink(database))
+    world.running('sinks')
+    let [turn, isOver] = [0, false]
+    const write = async () => {
+      // Far more than fit into the time of the test.
+      for (; !isOver && turn < 100_000; turn++) {
+        const uid = `f${turn % 7}`
+        const value = turn % 5 === 0 ? null : findingEvent(uid, turn + 1)
+        await world.topics.put('findings', uid, value)
+      }
+    }
+    const writing = write()
+    const isWritten = async () =>
+      (await database.query(`SELECT to_regclass('exposure.finding') AS found`))[0]?.['found'] &&
+      (await database.query('SELECT 1 FROM exposure.finding')).length > 0
+    await waitFor(isWritten, { what: 'the first row', timeoutMs: TIMEOUT_MS / 2 })
+    const before = turn
+    const { code, differences } = await reconciled(world)
+    isOver = true
+    await writing
+    expect([code, differences('postgres')]).toEqual([0, []])
+    expect(turn).toBeGreaterThan(before)
   })
 
   it('expects nothing from before the start of a sink', async () => {
@@ -299,7 +331,9 @@ describe('a reconciliation', { timeout: TIMEOUT_MS }, () => {
     expect(equal.kindOf('postgres', 'asset')?.compared).toBeLessThan(11)
     await database.query(`UPDATE exposure.asset SET revision = 9`)
     const revised = await reconciled(world, ...few)
-    expect([revised.code, revised.kindOf('postgres', 'asset')?.differing]).toEqual([2, 5])
+    const assets = revised.kindOf('postgres', 'asset')
+    expect([revised.code, assets?.differing]).toEqual([2, assets?.compared])
+    expect(assets?.compared).toBeGreaterThan(4)
     expect((await reconciled(world, ...few)).differences('postgres')).toEqual(
       revised.differences('postgres'),
     )
