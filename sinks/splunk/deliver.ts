@@ -14,6 +14,8 @@ import type { SplunkEvent } from './plan.ts'
 const REQUEST_BYTES_MAX = 1_000_000
 /** One that is refused costs a second request with those before it. */
 const REQUEST_EVENTS_MAX = 500
+/** So many refusals before anything was taken are no matter of single events. */
+const REFUSED_FIRST_MAX = 3
 const ACK_FIRST_MS = 200
 const ACK_MAX_MS = 5_000
 
@@ -30,6 +32,8 @@ export type Delivery = {
   /** Null: what is taken counts as written. */
   readonly channel: Channel | null
   readonly signal: AbortSignal
+  /** Whether it has taken any event since it was opened. */
+  hasTaken: boolean
 }
 
 /**
@@ -47,7 +51,14 @@ export async function deliver(
   const fresh = events.filter(
     ({ offset }) => !progress.outcomes.has(offset) && !waiting.has(offset),
   )
-  for (const request of packed(fresh)) await send(delivery, request, progress)
+  try {
+    for (const request of packed(fresh)) await send(delivery, request, progress)
+    if (!delivery.hasTaken && refusalsIn(progress) > 0) throw refusesAll(progress)
+  } catch (error) {
+    // What was said of the first events may have been said of all: they are tried again.
+    if (!delivery.hasTaken) progress.outcomes.clear()
+    throw error
+  }
   for (let waitMs = ACK_FIRST_MS; progress.tickets.length > 0; waitMs *= 2) {
     await sleepMs(Math.min(waitMs, ACK_MAX_MS), delivery.signal)
     await settle(delivery, progress)
@@ -55,6 +66,19 @@ export async function deliver(
     // They stay known: the next try asks once more before it sends them again.
     if (overdue > 0) throw notAcknowledged(`${overdue} requests were not acknowledged`)
   }
+}
+
+const refusalsIn = ({ outcomes }: Progress): number =>
+  [...outcomes.values()].filter((reason) => reason !== null).length
+
+/** Before it has taken any event, a refusal tells of the way there and not of an event. */
+function refusesAll({ outcomes }: Progress): PipelineError {
+  const [reason] = [...outcomes.values()].filter((one) => one !== null)
+  const message = `Splunk has taken no event yet, and refuses the first ones: ${reason}`
+  return new PipelineError('CONFIGURATION', 'SINK', message, {
+    remediation:
+      'Look for a proxy that changes requests on their way, and set gzip: false of the sink where it takes the encoding away. It goes on by itself when one event is taken.',
+  })
 }
 
 const isWaitedFor = ({ channel }: Delivery, ticket: Ticket): boolean =>
@@ -101,6 +125,7 @@ async function send(
 ): Promise<void> {
   const [first] = request
   if (first === undefined) return
+  if (!delivery.hasTaken && refusalsIn(progress) >= REFUSED_FIRST_MAX) throw refusesAll(progress)
   const answer = await delivery.collector.post(request.map(({ text }) => text).join('\n'))
   if (answer.taken) return taken(delivery, request, answer.ackId, progress)
   const { eventNumber, reason } = answer
@@ -121,11 +146,13 @@ async function send(
 }
 
 function taken(
-  { channel }: Delivery,
+  delivery: Delivery,
   request: readonly SplunkEvent[],
   ackId: number | null,
   progress: Progress,
 ): void {
+  const { channel } = delivery
+  delivery.hasTaken = true
   const offsets = request.map(({ offset }) => offset)
   if (channel === null) {
     for (const offset of offsets) progress.outcomes.set(offset, null)

@@ -35,7 +35,7 @@ export function createSplunkSink(config: SplunkConfig): Sink {
         await close()
         throw error
       }
-      return openSplunk(config, { collector, channel, signal }, close)
+      return openSplunk(config, { collector, channel, signal, hasTaken: false }, close)
     },
   }
 }
@@ -70,15 +70,16 @@ function openSplunk(
   const write = async (batch: SinkBatch, place: Place): Promise<Rejection[]> => {
     forgetOthers(place, batch)
     const events: SplunkEvent[] = []
+    const refused = new Map<bigint, string>()
     for (const record of batch.records) {
       if (record.offset < place.next) continue
       const planned = plannedOf(record, batch, config)
-      if ('refused' in planned) place.outcomes.set(record.offset, planned.refused)
+      if ('refused' in planned) refused.set(record.offset, planned.refused)
       else if (planned.event !== null) events.push(planned.event)
     }
     if (events.length > 0) await send(events, place)
     const rejections = batch.records.flatMap(({ offset }, index): Rejection[] => {
-      const reason = place.outcomes.get(offset) ?? null
+      const reason = refused.get(offset) ?? place.outcomes.get(offset) ?? null
       return reason === null ? [] : [{ index, reason }]
     })
     // Refusals are known until their dead letters are written: then it comes without records.

@@ -186,6 +186,8 @@ describe('an event that Splunk refuses', () => {
   it('is known while the others wait', async () => {
     const stub = await testSplunk()
     const sink = await openedSplunk(splunkSettings(stub))
+    await sink.write({ ...findings(1), partition: 1 })
+    stub.indexed.length = 0
     const batch = findings(2)
     // The bad one is found; the request with the others meets a fault.
     stub.behaviour.objection = (event) => {
@@ -259,6 +261,23 @@ describe('trouble that somebody must mend', () => {
       expect(uidsIn(stub)).toEqual(keysOf(batch))
     },
   )
+
+  it('is a way that changes every request: no event is refused for it', async () => {
+    const stub = await testSplunk({ objection: () => ({ code: 6 }) })
+    const sink = await openedSplunk(splunkSettings(stub))
+    for (const batch of [findings(1), findings(40)]) {
+      const before = stub.heard.length
+      const error = await failureOf(sink.write(batch))
+      expect([error.failure, error.remediation]).toEqual([
+        'CONFIGURATION',
+        expect.stringMatching(/gzip: false/),
+      ])
+      expect(stub.heard.length - before).toBeLessThan(6)
+    }
+    stub.behaviour.objection = objectTo(6, ['f0'])
+    expect((await sink.write(findings(40))).map(({ index }) => index)).toEqual([0])
+    expect(distinct(stub)).toHaveLength(39)
+  })
 
   it('is seen at the start', async () => {
     const stub = await testSplunk({ isTokenEnabled: false })
