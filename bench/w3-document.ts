@@ -6,6 +6,10 @@ import type { Measurement } from './measurement.ts'
 /** Of docs/sinks.md; also the whole command, as parts of it are no table for readers. */
 const W3_MARK = 'W3'
 
+const PINNED = `The process of the sink has one core for itself (\`taskset\`); the benchmark,
+and every server that it starts, has the others.`
+const NOT_PINNED = 'No core was kept free for the process of the sink.'
+
 /** `before` with the table of these measurements in place of the one it has. */
 export function w3Section(
   before: string,
@@ -25,9 +29,7 @@ export function w3Section(
     return `| ${cells.join(' | ')} |`
   })
   const [day = ''] = new Date().toISOString().split('T')
-  const core = workersArePinned()
-    ? 'The process of the sink has one core for itself (`taskset`); the benchmark, and every server that it starts, has the others.'
-    : 'No core was kept free for the process of the sink.'
+  const core = workersArePinned() ? PINNED : NOT_PINNED
   const text = `Written by \`${command}\` on ${day}; measured figures only, none is estimated.
 
 | sink and load | records | records/s | records per CPU second | peak RSS MiB |

@@ -167,7 +167,7 @@ describe('a wrong password', () => {
     expect(there.door.refused).not.toEqual([])
   })
 
-  it('later is waited for, with nothing dead-lettered, until the file has the new one', async () => {
+  it('later is waited for, and nothing dead-lettered, until it is mended', async () => {
     const there = await company(basicOf(PASSWORD))
     const topics = await eventTopics()
     const password = secretFile(PASSWORD)
