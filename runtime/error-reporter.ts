@@ -45,6 +45,11 @@ export type ClearFilter = {
 export type ErrorReporter = {
   /** Never throws and never waits: the event goes out by itself. */
   raise(error: PipelineError, scope: ErrorScope, record?: RecordPointer): void
+  /**
+   * As `raise`, once it is known what other processes have raised and cleared; in order with
+   * `clearEverywhere`, and `flush` waits for it.
+   */
+  raiseEverywhere(error: PipelineError, scope: ErrorScope): void
   clear(filter: ClearFilter): void
   /**
    * As `clear`, once it is known what other processes have raised; `flush` waits for it. Never
@@ -80,7 +85,7 @@ const QUEUE_EVENTS_MAX = 1_000
 const BATCH_EVENTS_MAX = 100
 const RESEND_MS = 10_000
 const CONDITIONS_MAX = 10_000
-const TO_CLEAR_MAX = 10_000
+const TO_DO_MAX = 10_000
 
 /** Told when it begins; that it still is so is no news. */
 const TOLD_ONCE: ReadonlySet<Failure> = new Set([
@@ -118,15 +123,16 @@ export function createErrorReporter(options: ReporterOptions): ErrorReporter {
       conditions.put(clearedOf(event, nowMs))
     }
   }
-  const others = followOthers(options, conditions, clear)
+  const others = followOthers(options, conditions, raise, clear)
   return {
     raise,
     succeeded(connection) {
       lastSuccessMs.set(connection, options.nowMs())
       clear({ connection, failures: ['TEMPORARY_DISCONNECTED'] })
     },
+    raiseEverywhere: (error, scope) => others.take([{ error, scope }]),
     clear: (filter) => clear(filter),
-    clearEverywhere: (filters) => others.clear(filters),
+    clearEverywhere: (filters) => others.take(filters),
     learn: () => others.learn(),
     open: () => conditions.all(),
     async flush(timeoutMs) {
@@ -136,20 +142,23 @@ export function createErrorReporter(options: ReporterOptions): ErrorReporter {
   }
 }
 
-/** Reads what other processes tell, then clears; one reading at a time. */
+type ToRaise = { readonly error: PipelineError; readonly scope: ErrorScope }
+
+/** Reads what other processes tell, then raises and clears; one reading at a time. */
 function followOthers(
   options: ReporterOptions,
   conditions: ReturnType<typeof createConditions>,
+  raise: (error: PipelineError, scope: ErrorScope) => void,
   clear: (filter: ClearFilter, among: ReadonlySet<ConnectorError>) => void,
 ) {
-  const toClear: ClearFilter[] = []
+  const toDo: (ClearFilter | ToRaise)[] = []
   let unlearned = false
   let reading: Promise<void> | null = null
 
   const readInTurn = async () => {
-    while (toClear.length > 0 || unlearned) {
+    while (toDo.length > 0 || unlearned) {
       unlearned = false
-      const filters = toClear.splice(0)
+      const now = toDo.splice(0)
       // What is raised while the topic is read is newer than what was seen to work.
       const before = new Set(conditions.all())
       try {
@@ -160,14 +169,22 @@ function followOthers(
       } catch (error) {
         options.log.warn({ err: error }, 'what others have raised cannot be read now')
       }
-      for (const filter of filters) clear(filter, before)
+      for (const one of now) {
+        if (!('error' in one)) {
+          clear(one, before)
+          continue
+        }
+        const known = new Set(conditions.all())
+        raise(one.error, one.scope)
+        for (const event of conditions.all()) if (!known.has(event)) before.add(event)
+      }
     }
     reading = null
   }
   return {
-    clear(filters: readonly ClearFilter[]): void {
+    take(more: readonly (ClearFilter | ToRaise)[]): void {
       // Beyond the bound the next run says it again.
-      if (toClear.length < TO_CLEAR_MAX) toClear.push(...filters)
+      if (toDo.length < TO_DO_MAX) toDo.push(...more)
       reading ??= readInTurn()
     },
     async learn(): Promise<void> {

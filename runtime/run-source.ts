@@ -276,7 +276,8 @@ class StreamRun<Client> {
     if (verdict !== 'PARTIAL') this.#options.onWhole?.()
     // Everywhere: whoever polled before may have raised them and be gone.
     reporter.clearEverywhere(overAfter({ ...ended, ...of, verdict, missing: missing !== null }))
-    if (missing !== null) this.#raise(missing, ended.runId)
+    // Likewise: the ledger of another process may have cleared it since, after a release.
+    if (missing !== null) this.#raise(missing, ended.runId, 'raiseEverywhere')
     this.#ended(verdict)
   }
 
@@ -381,11 +382,11 @@ class StreamRun<Client> {
     }
   }
 
-  #raise(error: PipelineError, runId: string): void {
+  #raise(error: PipelineError, runId: string, how: 'raise' | 'raiseEverywhere' = 'raise'): void {
     const { source, connection } = this.#task
     const scope = { ...faultScope(connection, source, error), runId }
     this.#options.counters.errors += 1
-    this.#options.reporter.raise(error, scope)
+    this.#options.reporter[how](error, scope)
   }
 }
 

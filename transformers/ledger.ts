@@ -14,10 +14,11 @@ export type LedgerOptions = {
   readonly decode: (value: Buffer) => Run
   readonly encode: (value: Run) => Buffer
   readonly deadLetter: (record: KafkaRecord, error: PipelineError) => OutRecord
-  /** Told after the commit, with the FINISHED record. */
+  /**
+   * Told after the commit, with the FINISHED record; again by the next process where this one may
+   * have died over it.
+   */
   readonly onFinished: (run: Run, because: Because) => void
-  /** As onFinished, for what a process before this one may have died over, or may have told. */
-  readonly onLeft: (run: Run, because: Because) => void
 }
 
 /**
@@ -225,8 +226,7 @@ class Entry {
       if (told === null) this.#store.unsure.delete(id)
       else this.#store.unsure.set(id, told)
     }
-    const { onFinished, onLeft } = this.#options
-    for (const { run, because, here } of this.#told) (here ? onFinished : onLeft)(run, because)
+    for (const { run, because } of this.#told) this.#options.onFinished(run, because)
   }
 }
 

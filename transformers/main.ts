@@ -112,9 +112,6 @@ function startLedger(pipeline: Pipeline): RunningProcessor {
     encode: (value) => codecs.encode('runs', value),
     deadLetter: (record, error) => deadLetter(prefix, record, error, attemptOf(record)),
     onFinished: (run, because) => reportHeld(pipeline, run, because),
-    // Told already, most of the time: then it is open, and is not raised anew.
-    onLeft: (run, because) =>
-      void pipeline.reporter.learn().then(() => reportHeld(pipeline, run, because)),
   })
   const scope = { connection: null, vendor: null, product: null, stream: null }
   return runStage(
@@ -164,7 +161,8 @@ function reportHeld({ reporter }: Pipeline, run: Run, because: Because): void {
     subject: HELD,
     remediation,
   })
-  reporter.raise(error, { connection, vendor, product, stream, sink: null, runId })
+  // A process that had the stream before may have told it already.
+  reporter.raiseEverywhere(error, { connection, vendor, product, stream, sink: null, runId })
 }
 
 type StageNames<S extends PartitionStore> = Pick<

@@ -43,6 +43,41 @@ describe('conditions of several processes', () => {
     expect(reporter.open()).toEqual([])
   })
 
+  it('are raised by what others have told since, not by what is remembered', async () => {
+    const tail: ConnectorError[][] = []
+    const { reporter, clock, events, states } = reporterWith({
+      readTail: async () => tail.shift() ?? [],
+    })
+    reporter.raise(bad, scope)
+    const [raised] = await events()
+    if (raised === undefined) throw new Error('nothing is told')
+    // Another process, which has read that, sees the end of it; then it is there again.
+    clock.nowMs += 1_000
+    tail.push([{ ...raised, state: 'CLEARED', last_at: clock.nowMs }])
+    clock.nowMs += 1_000
+    reporter.raiseEverywhere(bad, scope)
+    expect((await states()).map(([, state]) => state)).toEqual(['RAISED', 'RAISED'])
+    // What another has raised is no news.
+    const later = reporterWith({ readTail: async () => [raised] })
+    later.reporter.raiseEverywhere(bad, scope)
+    expect(await later.states()).toEqual([])
+    expect(later.reporter.open()).toHaveLength(1)
+  })
+
+  it('are raised and cleared in the order in which that was asked for', async () => {
+    const { reporter, states } = reporterWith()
+    reporter.raiseEverywhere(bad, scope)
+    reporter.clearEverywhere([ours])
+    reporter.raiseEverywhere(bad, scope)
+    reporter.clearEverywhere([ours])
+    expect((await states()).map(([, state]) => state)).toEqual([
+      'RAISED',
+      'CLEARED',
+      'RAISED',
+      'CLEARED',
+    ])
+  })
+
   it('raised while that is read are not cleared', async () => {
     const made = reporterWith({
       readTail: async () => {
