@@ -9,6 +9,7 @@ import { measureW1 } from './w1.ts'
 import { W2_NOTE, measureW2 } from './w2.ts'
 import { w3Section } from './w3-document.ts'
 import { measureW3 } from './w3.ts'
+import { measureW4 } from './w4.ts'
 
 type Named = {
   readonly says: string
@@ -57,6 +58,15 @@ const BENCHMARKS: ReadonlyMap<string, Named> = new Map<string, Named>([
       needs: ['kafka', 'registry', 'postgres'],
       apart: true,
       document: { path: 'docs/sinks.md', textOf: w3Section },
+    },
+  ],
+  [
+    'W4',
+    {
+      says: 'findings and their history into PostgreSQL, by unnest and by COPY',
+      run: measureW4,
+      needs: ['postgres'],
+      document: null,
     },
   ],
 ])

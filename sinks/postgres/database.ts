@@ -1,5 +1,7 @@
 // Connections to PostgreSQL: every wait has a limit, every transaction ends, a new password counts.
+import { once } from 'node:events'
 import pg from 'pg'
+import { from as copyFrom } from 'pg-copy-streams'
 import { PipelineError } from '../../contracts/errors.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { isServerAnswer, postgresError } from './errors.ts'
@@ -20,8 +22,11 @@ const CLIENT_MARGIN_MS = 5_000
 const IDLE_CONNECTION_MS = 30_000
 const CLOSE_MS = 10_000
 
-/** Runs one statement of a transaction. */
-export type Query = (sql: string, values?: readonly unknown[]) => Promise<pg.QueryResult>
+/** Runs one statement of a transaction; `copy` runs a COPY FROM STDIN with the text of its rows. */
+export type Query = {
+  (sql: string, values?: readonly unknown[]): Promise<pg.QueryResult>
+  copy(sql: string, rows: string): Promise<void>
+}
 
 export type Database = {
   /** Commits when `work` resolves, else rolls back. @throws PipelineError by `doing` */
@@ -112,7 +117,7 @@ async function inTransaction<T>(
         ` SET LOCAL lock_timeout = ${limits.lockMs};` +
         ` SET LOCAL idle_in_transaction_session_timeout = ${2 * limits.statementMs}`,
     )
-    const result = await work((sql, values = []) => client.query(sql, [...values]))
+    const result = await work(queryOf(client))
     const { command } = await client.query('COMMIT')
     // COMMIT of a transaction that has failed is answered with ROLLBACK, and without an error.
     if (command !== 'COMMIT') throw new Error(`COMMIT was answered with ${command}`)
@@ -124,6 +129,19 @@ async function inTransaction<T>(
   } finally {
     client.release(broken)
   }
+}
+
+function queryOf(client: pg.PoolClient): Query {
+  const query = (sql: string, values: readonly unknown[] = []) => client.query(sql, [...values])
+  return Object.assign(query, {
+    async copy(sql: string, rows: string) {
+      const stream = client.query(copyFrom(sql))
+      // Of a refused COPY nothing more may be sent: the library would look for its connection.
+      stream.on('error', () => stream.destroy())
+      stream.end(rows)
+      await once(stream, 'finish')
+    },
+  })
 }
 
 async function rolledBack(client: pg.PoolClient, error: unknown): Promise<boolean> {

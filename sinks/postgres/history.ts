@@ -1,6 +1,6 @@
-// Every revision of an entity, and from when to when it was valid: whatever order they come in.
+// Entities as they are, and every revision with the time in which it was: in whatever order it comes.
 import type { Query } from './database.ts'
-import { type Row, upsert } from './statements.ts'
+import { type Row, mergeSql, remove, stage } from './statements.ts'
 import type { Table } from './tables.ts'
 
 /** A tombstone: the entity was forgotten. */
@@ -10,35 +10,45 @@ export type Told<Event> = {
   readonly rows: readonly (Row<Event> & { readonly uid: string })[]
   readonly purges: readonly Purge[]
 }
+/** Where the entities of a kind are. */
+export type Home<Event> = { readonly now: Table<Event>; readonly ever: Table<Event> }
 
 /**
- * Adds revisions and ends those that others follow, in the transaction of the current rows. The
- * same records give the same rows, once or twice, in one batch or in many.
+ * Writes current rows and history. The same records give the same rows, once or twice, in one
+ * batch or in many.
  */
-export async function writeHistory<Event>(
+export async function writeEntities<Event>(
   query: Query,
   schema: string,
-  table: Table<Event>,
+  { now, ever }: Home<Event>,
   { rows, purges }: Told<Event>,
 ): Promise<void> {
-  const [uidColumn = '', revisionColumn = ''] = table.key
-  const place = { table: `"${schema}".${table.name}`, uidColumn, revisionColumn }
-  await upsert(query, schema, table, withoutRepeats(table, { rows, purges }))
+  const [uidColumn = '', revisionColumn = ''] = ever.key
+  const place = { table: `"${schema}".${ever.name}`, uidColumn, revisionColumn }
+  const forgotten = [...new Set(purges.map(({ uid }) => uid))]
+  await remove(query, schema, { table: now.name, column: uidColumn }, forgotten)
+  if (rows.length > 0) {
+    const staged = await stage(query, ever, withoutRepeats(ever, { rows, purges }))
+    // The last word on a key counts: what stands before its tombstone is gone, what after it stays.
+    await query(mergeSql(schema, now, `${staged} WHERE purge_offset IS NULL`))
+    await query(mergeSql(schema, ever, staged))
+  }
   await markPurged(query, place, purges)
   const uids = new Set([...rows, ...purges].map(({ uid }) => uid))
   await endFollowed(query, place, [...uids])
 }
 
-/** The first of equal revisions counts, as in the table of current rows: a purge begins anew. */
+/** The first of equal revisions counts, but for one that was told again after a purge. */
 function withoutRepeats<Event>(table: Table<Event>, { rows, purges }: Told<Event>): Row<Event>[] {
   const revisionOf = table.columns.find(([name]) => name === 'revision')?.[2]
-  const purgedAfter = (uid: string, offset: bigint, until: bigint) =>
-    purges.some((purge) => purge.uid === uid && purge.offset > offset && purge.offset < until)
+  const purgesOf = Map.groupBy(purges, ({ uid }) => uid)
   const kept = new Map<string, Row<Event>>()
-  for (const row of rows) {
-    const key = `${row.uid}|${String(revisionOf?.(row.event, row.origin))}`
-    const before = kept.get(key)?.origin.offset
-    if (before === undefined || purgedAfter(row.uid, before, row.origin.offset)) kept.set(key, row)
+  for (const { uid, event, origin } of rows) {
+    const purge = purgesOf.get(uid)?.find(({ offset }) => offset > origin.offset)
+    const key = `${uid}|${String(revisionOf?.(event, origin))}`
+    const before = kept.get(key)?.origin
+    const isAnew = before?.purge !== undefined && before.purge.offset < origin.offset
+    if (before === undefined || isAnew) kept.set(key, { event, origin: { ...origin, purge } })
   }
   return [...kept.values()]
 }
@@ -49,7 +59,7 @@ type Place = {
   readonly revisionColumn: string
 }
 
-/** Of several purges of an entity, a revision belongs to the first behind it. */
+/** What earlier batches wrote: a revision belongs to the first purge behind it. */
 async function markPurged(query: Query, { table, uidColumn }: Place, purges: readonly Purge[]) {
   if (purges.length === 0) return
   await query(

@@ -1,46 +1,30 @@
-// The SQL of a batch: rows travel as arrays of text, one per column, and are cast by the server.
+// The SQL of a batch: rows go by COPY into a table of the session, and are merged from there.
+import { createHash } from 'node:crypto'
 import type { Run } from '../../contracts/run.ts'
 import type { Query } from './database.ts'
-import { type Column, type Origin, RUN_KEY, type Table } from './tables.ts'
+import {
+  type Cell,
+  type Column,
+  type ColumnType,
+  type Origin,
+  RUN_KEY,
+  type Table,
+} from './tables.ts'
 
 export type Row<Event> = { readonly event: Event; readonly origin: Origin }
 
-const CASTS: Readonly<Record<Column<unknown>[1], (cell: string) => string>> = {
-  text: (cell) => cell,
-  int: (cell) => `${cell}::int`,
-  bigint: (cell) => `${cell}::bigint`,
-  float8: (cell) => `${cell}::float8`,
-  bool: (cell) => `${cell}::bool`,
-  time: (cell) => `to_timestamp(${cell}::float8 / 1000)`,
-  'text[]': (cell) => `${cell}::text[]`,
-  jsonb: (cell) => `${cell}::jsonb`,
-}
-
-/**
- * INSERT ... ON CONFLICT for `table`, one text[] parameter per column. Two rows of one key would
- * fail together (21000), so the one that the guard prefers goes alone; of equals the first, as
- * it would be in two batches.
- */
-export function upsertSql<Event>(schema: string, table: Table<Event>): string {
-  const names = table.columns.map(([name]) => name)
-  const cells = table.columns.map(([name, type]) => `${CASTS[type](`r.${name}`)} AS ${name}`)
-  const parameters = table.columns.map((_, i) => `$${i + 1}::text[]`)
-  const key = table.key.join(', ')
-  const updates = names
-    .filter((name) => !table.key.includes(name))
-    .map((name) => `${name} = excluded.${name}`)
-  const newest = table.guard.map((name) => `${name} DESC`).join(', ')
-  const onlyIf = table.onlyIf === undefined ? '' : ` AND ${table.onlyIf}`
-  const sides = (side: string) => table.guard.map((name) => `${side}.${name}`).join(', ')
-  return `INSERT INTO "${schema}".${table.name} AS t (${names.join(', ')})
-    SELECT DISTINCT ON (${key}) * FROM (
-      SELECT ${cells.join(', ')}
-      FROM unnest(${parameters.join(', ')}) AS r(${names.join(', ')})
-    ) AS typed
-    ORDER BY ${key}, ${newest}, src_offset
-    ON CONFLICT (${key}) DO UPDATE SET ${updates.join(', ')}
-    WHERE (${sides('excluded')}) > (${sides('t')})${onlyIf}`
-}
+/** As what a column waits in the table of the session, and what makes its value of it. */
+const STAGED: Readonly<Record<ColumnType, (name: string) => readonly [type: string, of: string]>> =
+  {
+    text: (name) => ['text', name],
+    int: (name) => ['integer', name],
+    bigint: (name) => ['bigint', name],
+    float8: (name) => ['double precision', name],
+    bool: (name) => ['boolean', name],
+    time: (name) => ['double precision', `to_timestamp(${name} / 1000)`],
+    'text[]': (name) => ['text[]', name],
+    jsonb: (name) => ['jsonb', name],
+  }
 
 /** Writes `rows`; none is fine. */
 export async function upsert<Event>(
@@ -50,21 +34,72 @@ export async function upsert<Event>(
   rows: readonly Row<Event>[],
 ): Promise<void> {
   if (rows.length === 0) return
-  const values = table.columns.map(([, , of]) =>
-    rows.map(({ event, origin }) => asText(of(event, origin))),
-  )
-  await query(upsertSql(schema, table), values)
+  const staged = await stage(query, table, rows)
+  await query(mergeSql(schema, table, staged))
 }
 
-type Cell = ReturnType<Column<unknown>[2]>
+/**
+ * Sends `rows` and resolves with the table of the session that holds them, and nothing else. It is
+ * named by its layout: through a pooler, a session may be older than this version.
+ */
+export async function stage<Event>(
+  query: Query,
+  { name, columns }: Table<Event>,
+  rows: readonly Row<Event>[],
+): Promise<string> {
+  const layout = columns.map(([column, type]) => `${column} ${STAGED[type](column)[0]}`).join(', ')
+  const mark = createHash('sha256').update(layout).digest('hex').slice(0, 8)
+  const staged = `incoming_${name}_${mark}`
+  await query(`CREATE TEMP TABLE IF NOT EXISTS ${staged} (${layout}) ON COMMIT DELETE ROWS`)
+  // Those of an earlier part of this transaction.
+  await query(`DELETE FROM pg_temp.${staged}`)
+  await query.copy(
+    `COPY pg_temp.${staged} FROM STDIN`,
+    rows.map((row) => line(columns, row)).join(''),
+  )
+  return `pg_temp.${staged}`
+}
 
-function asText(cell: Cell): string | null {
-  if (cell === null) return null
-  return typeof cell === 'object' ? arrayLiteral(cell) : String(cell)
+/**
+ * INSERT ... ON CONFLICT of what is staged. Two rows of one key would fail together (21000), so
+ * the one that the guard prefers goes alone; of equals the first, as it would be in two batches.
+ */
+export function mergeSql<Event>(schema: string, table: Table<Event>, staged: string): string {
+  const names = table.columns.map(([name]) => name)
+  const cells = table.columns.map(([name, type]) => `${STAGED[type](name)[1]} AS ${name}`)
+  const key = table.key.join(', ')
+  const updates = names
+    .filter((name) => !table.key.includes(name))
+    .map((name) => `${name} = excluded.${name}`)
+  const newest = table.guard.map((name) => `${name} DESC`).join(', ')
+  const onlyIf = table.onlyIf === undefined ? '' : ` AND ${table.onlyIf}`
+  const sides = (side: string) => table.guard.map((name) => `${side}.${name}`).join(', ')
+  return `INSERT INTO "${schema}".${table.name} AS t (${names.join(', ')})
+    SELECT DISTINCT ON (${key}) * FROM (SELECT ${cells.join(', ')} FROM ${staged}) AS typed
+    ORDER BY ${key}, ${newest}, src_offset
+    ON CONFLICT (${key}) DO UPDATE SET ${updates.join(', ')}
+    WHERE (${sides('excluded')}) > (${sides('t')})${onlyIf}`
+}
+
+/** A row in the text format of COPY. */
+const line = <Event>(columns: readonly Column<Event>[], { event, origin }: Row<Event>): string =>
+  `${columns.map(([, , of]) => cellText(of(event, origin))).join('\t')}\n`
+
+const ESCAPES: Readonly<Record<string, string>> = {
+  '\\': '\\\\',
+  '\n': '\\n',
+  '\r': '\\r',
+  '\t': '\\t',
+}
+
+function cellText(cell: Cell): string {
+  if (cell === null) return '\\N'
+  const text = typeof cell === 'object' ? arrayLiteral(cell) : String(cell)
+  return text.replaceAll(/[\\\n\r\t]/g, (c) => ESCAPES[c] ?? c)
 }
 
 /** `{"a","b"}`: the text form of a text[]. */
-const arrayLiteral = (items: readonly string[]): string =>
+export const arrayLiteral = (items: readonly string[]): string =>
   `{${items.map((item) => `"${item.replaceAll(/["\\]/g, (c) => `\\${c}`)}"`).join(',')}}`
 
 /** Deletes the rows whose `column` is one of `values`. */

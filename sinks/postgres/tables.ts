@@ -7,10 +7,16 @@ import type { Run } from '../../contracts/run.ts'
 import type { Vulnerability } from '../../contracts/vulnerability.ts'
 
 /** Where a row comes from. */
-export type Origin = { readonly topic: string; readonly partition: number; readonly offset: bigint }
+export type Origin = {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: bigint
+  /** The first tombstone of its entity behind it; absent: there is none yet. */
+  readonly purge?: { readonly offset: bigint; readonly atMs: number } | undefined
+}
 
-type ColumnType = 'text' | 'int' | 'bigint' | 'float8' | 'bool' | 'time' | 'text[]' | 'jsonb'
-type Cell = string | number | bigint | boolean | readonly string[] | null
+export type ColumnType = 'text' | 'int' | 'bigint' | 'float8' | 'bool' | 'time' | 'text[]' | 'jsonb'
+export type Cell = string | number | bigint | boolean | readonly string[] | null
 
 /** `time` takes epoch milliseconds; `jsonb` takes JSON text. */
 export type Column<Event> = readonly [
@@ -148,8 +154,8 @@ const historyOf = <Event extends { readonly meta: EventMeta }>(
     ['changed_fields', 'text[]', ({ meta }) => meta.changed_fields],
     ['ingested_at', 'time', ({ meta }) => meta.ingested_at],
     ['valid_from', 'time', ({ meta }) => meta.revision],
-    ['purged_at', 'time', () => null],
-    ['purge_offset', 'bigint', () => null],
+    ['purged_at', 'time', (_, { purge }) => purge?.atMs ?? null],
+    ['purge_offset', 'bigint', (_, { purge }) => purge?.offset ?? null],
   ],
 })
 export const ASSET_HISTORY = historyOf(ASSET)

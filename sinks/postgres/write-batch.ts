@@ -5,7 +5,7 @@ import type { Vulnerability } from '../../contracts/vulnerability.ts'
 import type { Rejection, SinkBatch, SinkRecord } from '../../contracts/ports.ts'
 import type { Query } from './database.ts'
 import { refusalOf } from './errors.ts'
-import { type Purge, writeHistory } from './history.ts'
+import { type Purge, type Told, writeEntities } from './history.ts'
 import { type Row, remove, sumTallies, writeTotals, upsert } from './statements.ts'
 import {
   ASSET,
@@ -15,6 +15,7 @@ import {
   FINDING_HISTORY,
   RUN,
   RUN_TALLY,
+  type Table,
   VULNERABILITY,
 } from './tables.ts'
 
@@ -91,45 +92,49 @@ async function writeSlice(
   kind: Kind,
   items: readonly Item[],
 ): Promise<void> {
-  // The last word on a key counts: rows before its tombstone are gone, rows after it stay.
-  const lastTombstone = new Map<string, number>()
-  for (const { record, index } of items) {
-    if (record.value === null) lastTombstone.set(record.key, index)
-  }
-  const deleted = [...lastTombstone.keys()]
-  const alive = items.filter(
-    ({ record, index }) => record.value !== null && index > (lastTombstone.get(record.key) ?? -1),
-  )
-  const rowsOf = <K extends Kind>(only: K, among: readonly Item[]) =>
-    among.flatMap(({ record }): (Row<ValueOf<K>> & { readonly uid: string })[] => {
+  const { topic, partition } = batch
+  const rows = <K extends Kind>(only: K) =>
+    items.flatMap(({ record }): (Row<ValueOf<K>> & { readonly uid: string })[] => {
       if (record.kind !== only || record.value === null) return []
-      const { topic, partition } = batch
       const origin = { topic, partition, offset: record.offset }
       return [{ event: record.value as ValueOf<K>, origin, uid: record.key }]
     })
-  const rows = <K extends Kind>(only: K) => rowsOf(only, alive)
-  // History has a place for what came before a tombstone too.
-  const told = <K extends Kind>(only: K) => ({ rows: rowsOf(only, items), purges: purgesOf(items) })
+  const purges = purgesOf(items)
   switch (kind) {
     case 'asset':
-      await remove(query, schema, { table: 'asset', column: 'asset_uid' }, deleted)
-      await upsert(query, schema, ASSET, rows('asset'))
-      return writeHistory(query, schema, ASSET_HISTORY, told('asset'))
+      return writeEntities(query, schema, ASSETS, { rows: rows('asset'), purges })
     case 'finding':
-      await remove(query, schema, { table: 'finding', column: 'finding_uid' }, deleted)
-      await upsert(query, schema, FINDING, rows('finding'))
-      return writeHistory(query, schema, FINDING_HISTORY, told('finding'))
-    case 'vulnerability': {
-      const place = { table: 'vulnerability', column: 'vulnerability_uid' }
-      await remove(query, schema, place, deleted)
-      return upsert(query, schema, VULNERABILITY, rows('vulnerability'))
-    }
+      return writeEntities(query, schema, FINDINGS, { rows: rows('finding'), purges })
+    case 'vulnerability':
+      return writeRows(query, schema, VULNERABILITY, 'vulnerability_uid', {
+        rows: rows('vulnerability'),
+        purges,
+      })
     case 'connector-error':
-      await remove(query, schema, { table: 'connector_error', column: 'fingerprint' }, deleted)
-      return upsert(query, schema, CONNECTOR_ERROR, rows('connector-error'))
+      return writeRows(query, schema, CONNECTOR_ERROR, 'fingerprint', {
+        rows: rows('connector-error'),
+        purges,
+      })
     case 'run':
       return writeRuns(query, schema, rows('run'))
   }
+}
+
+const ASSETS = { now: ASSET, ever: ASSET_HISTORY }
+const FINDINGS = { now: FINDING, ever: FINDING_HISTORY }
+
+/** Rows without a history. What stands before its tombstone is gone, what after it stays. */
+async function writeRows<Event>(
+  query: Query,
+  schema: string,
+  table: Table<Event>,
+  keyColumn: string,
+  { rows, purges }: Told<Event>,
+): Promise<void> {
+  const lastPurge = new Map(purges.map(({ uid, offset }) => [uid, offset]))
+  await remove(query, schema, { table: table.name, column: keyColumn }, [...lastPurge.keys()])
+  const alive = rows.filter(({ uid, origin }) => origin.offset > (lastPurge.get(uid) ?? -1n))
+  await upsert(query, schema, table, alive)
 }
 
 const purgesOf = (items: readonly Item[]): Purge[] =>

@@ -281,6 +281,19 @@ describe('a refused record', () => {
     expect(await findings(database)).toHaveLength(40)
   })
 
+  it('is found in the midst of megabytes, and what comes next is written', async () => {
+    const database = await testDatabase()
+    const sink = await openedSink(database)
+    const description = 'x'.repeat(400_000)
+    const events = Array.from({ length: 24 }, (_, i) =>
+      ofFinding(findingEvent(`f${i}`, 1, { description, title: i === 1 ? '\u0000' : 'a' })),
+    )
+    expect(await sink.write(batchOf(events))).toMatchObject([{ index: 1 }])
+    const next = batchOf([ofFinding(findingEvent('next'))], { topic: 'other' })
+    expect(await sink.write(next)).toEqual([])
+    expect(await findings(database)).toHaveLength(24)
+  })
+
   it('holds the stored offset until the batch is written again without records', async () => {
     const database = await testDatabase()
     const sink = await openedSink(database)
@@ -324,7 +337,7 @@ describe('a refused record', () => {
   it('stores text that is only strange exactly as it is', async () => {
     const database = await testDatabase()
     const sink = await openedSink(database)
-    const title = `quote " ' back \\ brace {} null NULL tab \t emoji 😀 \u202e`
+    const title = `quote " ' back \\ \\N \\. brace {} null NULL lines \r\n\v\f\b tab \t emoji 😀 \u202e`
     const event = findingEvent('f1', 1, { title, unmapped: { k: title } })
     expect(await sink.write(batchOf([ofFinding(event)]))).toEqual([])
     const [row] = await database.query('SELECT name, state FROM exposure.finding')
