@@ -59,8 +59,8 @@ export function holdOf(
   const before = baselineOf(run, released)
   const { fetched, seen, scope } = run
   if (before === null && seen?.scope === scope && isLoss(fetched, seen.fetched, fusePercent)) {
-    const hold = `the listing has ${fetched} rows; one before it, not complete itself, had ${seen.fetched}`
-    return { hold, before: seen.fetched }
+    const then = `one before it, not complete itself, had ${seen.fetched}`
+    return { hold: `the listing has ${fetched} rows; ${then}`, before: seen.fetched }
   }
   return { hold: holdReason(fetched, before, fusePercent), before }
 }
