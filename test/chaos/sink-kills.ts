@@ -18,7 +18,8 @@ import { SINK_STORES } from './sink-stores.ts'
 import { type Teller, openTeller, readTold } from './sink-told.ts'
 
 const ATTACK_MS = { SHORT: 12_000, LONG: 28_000 } as const
-/** Longer, until each has been killed once. */
+/** Of each sink; a slow machine goes on attacking for so long until it is done. */
+const KILLS_MIN = { SHORT: 1, LONG: 3 } as const
 const GRACE_MS = 60_000
 const PAUSE_MS_MAX = 500
 /** Behind the last kill: what every store must still be able to take. */
@@ -80,10 +81,11 @@ async function nextVictim(arena: Arena, lines: readonly Line[]): Promise<Line | 
 }
 
 /** Kills one after the other, while all is told; none is left out on a slow machine. */
-async function attack(arena: Arena, lines: readonly Line[], attackMs: number): Promise<void> {
+async function attack(arena: Arena, lines: readonly Line[], form: Form): Promise<void> {
   const { random, stack } = arena
-  const [endMs, lastMs] = [Date.now() + attackMs, Date.now() + attackMs + GRACE_MS]
-  const isOver = () => Date.now() > (lines.every(({ kills }) => kills > 0) ? endMs : lastMs)
+  const endMs = Date.now() + ATTACK_MS[form]
+  const isEnough = () => lines.every(({ kills }) => kills >= KILLS_MIN[form])
+  const isOver = () => Date.now() > (isEnough() ? endMs : endMs + GRACE_MS)
   while (!isOver()) {
     await pause(random.below(PAUSE_MS_MAX))
     const line = await nextVictim(arena, lines)
@@ -115,7 +117,7 @@ async function battle(arena: Arena, lines: readonly Line[], teller: Teller, form
   }
   const over = new AbortController()
   const telling = teller.tell(over.signal)
-  await attack(arena, lines, ATTACK_MS[form])
+  await attack(arena, lines, form)
   over.abort()
   await telling
   await teller.tellMore(LAST_RECORDS)
