@@ -24,7 +24,7 @@ type Way = (typeof WAYS)[number]
 type Write = (query: Query, rows: readonly Row<Finding>[]) => Promise<void>
 
 /**
- * Both ways in turn, each in a schema of its own; the cheaper of two rounds. Its database is dropped.
+ * Both ways in turn, each in a schema of its own; the cheaper of two rounds. It drops its database.
  * CPU seconds are those of this process and of the server's for it: a busy machine changes them
  * less than it changes the time on the wall.
  */

@@ -1,4 +1,4 @@
-// Entities as they are, and every revision with the time in which it was: in whatever order it comes.
+// Entities as they are, and every revision with the time in which it was, however they arrive.
 import type { Query } from './database.ts'
 import { type Row, mergeSql, remove, stage } from './statements.ts'
 import type { Table } from './tables.ts'

@@ -5,10 +5,10 @@ import { join } from 'node:path'
 import { PipelineError } from '../../contracts/errors.ts'
 import type { Database, DatabaseLimits, Query } from './database.ts'
 
-/** A migration may rewrite tables: it gets longer than a batch. */
+/** A migration may rewrite tables of many millions of rows: it gets longer than a batch. */
 export const MIGRATION_LIMITS: DatabaseLimits = {
   connectMs: 10_000,
-  statementMs: 300_000,
+  statementMs: 1_800_000,
   lockMs: 60_000,
 }
 const FOLDER = join(import.meta.dirname, 'migrations')
