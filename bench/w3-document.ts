@@ -7,7 +7,7 @@ import type { Measurement } from './measurement.ts'
 const W3_MARK = 'W3'
 
 const PINNED = `The process of the sink has one core for itself (\`taskset\`); the benchmark,
-and every server that it starts, has the others.`
+and every server that it starts, has the others. Servers that were there before run anywhere.`
 const NOT_PINNED = 'No core was kept free for the process of the sink.'
 
 /** `before` with the table of these measurements in place of the one it has. */

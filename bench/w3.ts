@@ -117,7 +117,8 @@ async function measureLoad(
   refusedBefore.set(store, refused)
   await checkAllThere(world, store, before + records - refused)
   const each = Math.round(bytes / records).toLocaleString('en')
-  const told = result.refused === 0 ? '' : `, ${result.refused} of them refused`
+  const waited = result.troubles.length === 0 ? '' : ', the store was busy'
+  const told = result.refused === 0 ? waited : `, ${result.refused} of them refused${waited}`
   for (const trouble of result.troubles) console.error(`${type}, ${load}: waited: ${trouble}`)
   const { seconds, cpuSeconds, peakRssBytes } = result
   const mib = Math.round(peakRssBytes / 2 ** 20)
