@@ -110,6 +110,7 @@ async function work(): Promise<W3Result> {
       all.resolve()
     },
   })
+  if (running.refused !== null) throw running.refused
   if (job.records > 0) await all.promise
   await running.stop()
   return { ...watch.result(), refused, troubles: [...troubles] }
