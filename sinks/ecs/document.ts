@@ -17,13 +17,11 @@ export type EcsDocument = {
 /** The last time that a date of JavaScript can hold, in both directions. */
 const DATE_MS_MAX = 8.64e15
 
-/** ISO 8601 in UTC, null beyond what a date can hold. */
-export function dateOf(timeMs: number | null | undefined): string | null {
-  if (timeMs === null || timeMs === undefined || Math.abs(timeMs) > DATE_MS_MAX) return null
-  return new Date(timeMs).toISOString()
+/** ISO 8601 in UTC; epoch milliseconds beyond what a date can hold, which indices read as well. */
+export function dateOf(timeMs: number | null | undefined): string | number | null {
+  if (timeMs === null || timeMs === undefined) return null
+  return Math.abs(timeMs) > DATE_MS_MAX ? timeMs : new Date(timeMs).toISOString()
 }
-
-const EPOCH = new Date(0).toISOString()
 
 type EventWords = { readonly kind: string; readonly category: string | null }
 
@@ -31,7 +29,7 @@ type EventWords = { readonly kind: string; readonly category: string | null }
 export function frameOf(meta: EventMeta, words: EventWords, severityId: number) {
   const { vendor, product } = productNames(meta.source)
   return {
-    '@timestamp': dateOf(meta.observed_at) ?? EPOCH,
+    '@timestamp': String(dateOf(meta.observed_at)),
     ecs: { version: ECS_VERSION },
     event: {
       id: meta.event_id,

@@ -38,8 +38,8 @@ export const kafkaJsonWorlds: SinkWorlds = {
           log: testLog,
         }),
       held: async () => latestOf(await documents()).map(heldOfOcsf),
-      seen: async (uid) =>
-        latestOf(await documents()).find((one) => heldOfOcsf(one).uid === uid) ?? null,
+      seen: async () =>
+        new Map(latestOf(await documents()).map((one) => [heldOfOcsf(one).uid, one])),
       goAway: async () => proxy.setRule(() => 'cut-before'),
       comeBack: async () => proxy.setRule(() => 'pass'),
       empty: () => emptied(topics, topic),

@@ -10,8 +10,6 @@ const HELD = `
   SELECT 'asset' AS kind, uid, revision, status FROM assets
   UNION ALL SELECT 'finding', uid, revision, status FROM findings`
 
-const quoted = (text: string): string => `'${text.replaceAll("'", "''")}'`
-
 export const parquetWorlds: SinkWorlds = {
   refused: { title: 'half a pair: \ud800' },
   async open() {
@@ -28,13 +26,10 @@ export const parquetWorlds: SinkWorlds = {
         (await queryLake(path, HELD)).map(
           (row) => ({ ...row, revision: Number(row['revision']) }) as HeldEntity,
         ),
-      async seen(uid) {
-        const row = (table: string) => `SELECT * FROM ${table} WHERE uid = ${quoted(uid)}`
-        const rows = [
-          ...(await queryLake(path, row('assets'))),
-          ...(await queryLake(path, row('findings'))),
-        ]
-        return rows[0] ?? null
+      async seen() {
+        const assets = await queryLake(path, 'SELECT * FROM assets')
+        const rows = [...assets, ...(await queryLake(path, 'SELECT * FROM findings'))]
+        return new Map(rows.map((row) => [String(row['uid']), row]))
       },
       goAway: async () => renameSync(path, away),
       comeBack: async () => renameSync(away, path),

@@ -15,6 +15,9 @@ export type HeldEntity = {
   readonly status: string
 }
 
+/** A row, a document, an event: as the store gives it. */
+export type Row = Readonly<Record<string, unknown>>
+
 /** A store that no other test uses, empty at first. What it made is removed after the test. */
 export type SinkWorld = {
   /** The sink as the product makes it; every call is a process of its own on the same store. */
@@ -25,8 +28,8 @@ export type SinkWorld = {
    * Of a store that only adds, what a reader makes of it: the last of each entity.
    */
   held(): Promise<readonly HeldEntity[]>
-  /** The whole of what the store shows of that entity, as it shows it; null: nothing. */
-  seen(uid: string): Promise<Readonly<Record<string, unknown>> | null>
+  /** The whole of what the store shows of each entity, as it shows it, by uid. */
+  seen(): Promise<ReadonlyMap<string, Row>>
   /** From when it resolves: connections are broken and new ones are refused. */
   goAway(): Promise<void>
   comeBack(): Promise<void>

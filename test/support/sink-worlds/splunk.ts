@@ -17,8 +17,10 @@ export const splunkWorlds: SinkWorlds = {
       // A channel of its own each, as processes have.
       sink: () => splunkSink(settings),
       held: async () => currentOf(stub.indexed).map(heldOf),
-      seen: async (uid) =>
-        currentOf(stub.indexed).find(({ fields }) => fields['exposure_uid'] === uid)?.event ?? null,
+      seen: async () =>
+        new Map(
+          currentOf(stub.indexed).map(({ fields, event }) => [fields['exposure_uid'] ?? '', event]),
+        ),
       goAway: () => door.close(),
       comeBack: () => door.open(),
       empty: async () => void stub.indexed.splice(0),

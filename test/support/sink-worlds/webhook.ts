@@ -22,10 +22,7 @@ export const webhookWorlds: SinkWorlds = {
     return {
       sink: () => createWebhookSink(config),
       held: async () => receiver.incidents().map(heldOf),
-      seen: async (uid) => {
-        const call = receiver.incidents().find((one) => one.dedup_key === uid)
-        return call === undefined ? null : { ...call.error }
-      },
+      seen: async () => new Map(receiver.incidents().map((call) => [call.dedup_key, call.error])),
       goAway: () => door.close(),
       comeBack: () => door.open(),
       empty: async () => receiver.forget(),
