@@ -175,7 +175,7 @@ describe('a store that is away', () => {
     expect(await topics.deadLetters()).toEqual([])
   })
 
-  it('says so at the start when only the operator can mend it, and goes on once he has', async () => {
+  it('says at the start that the operator must act, and goes on when he has', async () => {
     const topics = await eventTopics()
     const database = await testDatabase()
     const url = secretFile(database.url)
