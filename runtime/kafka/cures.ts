@@ -66,6 +66,7 @@ export function applyCures(): void {
   }
   showEmptyBatches(require('kafkajs/src/consumer/batch') as { prototype: BatchLike })
   quietRequestQueue(require('kafkajs/src/network/requestQueue') as { prototype: QueueLike })
+  connectOnce(require('kafkajs/src/network/connection') as { prototype: ConnectionLike })
 }
 
 function replace<T>(path: string, make: (stock: T) => T): void {
@@ -251,5 +252,24 @@ function quietRequestQueue({ prototype }: { prototype: QueueLike }): void {
       this.throttleCheckTimeoutId = null
       this.checkPendingRequests()
     }, waitMs)
+  }
+}
+
+type ConnectionLike = { connect: (this: ConnectionLike) => Promise<unknown> }
+
+/**
+ * Fetches of several partitions that meet no connection each open a socket, and all but the last
+ * are forgotten: they keep a process from ending, and when the broker ends one that is idle, what
+ * is under way on the other fails. Whoever comes while one is opened waits for that one.
+ */
+function connectOnce({ prototype }: { prototype: ConnectionLike }): void {
+  const stock = prototype.connect
+  const opening = new WeakMap<ConnectionLike, Promise<unknown>>()
+  prototype.connect = function connect(this: ConnectionLike): Promise<unknown> {
+    const known = opening.get(this)
+    if (known !== undefined) return known
+    const connected = stock.call(this).finally(() => opening.delete(this))
+    opening.set(this, connected)
+    return connected
   }
 }

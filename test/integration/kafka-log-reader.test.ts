@@ -1,6 +1,7 @@
 // Reading a log to its end: what it leaves out, what it waits for, and how topics are applied.
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { openAdmin } from '../../runtime/kafka/admin.ts'
+import { openLogReader } from '../../runtime/kafka/log-reader.ts'
 import { openPublisher } from '../../runtime/kafka/publisher.ts'
 import { openSession } from '../../runtime/kafka/session.ts'
 import type { KafkaRecord } from '../../runtime/kafka/types.ts'
@@ -10,6 +11,7 @@ import { startChild } from '../support/kafka-processes.ts'
 import type { PlainRead, PlainReadResult } from '../support/kafka-plain-read.ts'
 import { openStranger, type OpenTransaction } from '../support/kafka-transactions.ts'
 import { openWorld, outRecord, testLog, type World } from '../support/kafka-world.ts'
+import { waitFor } from '../support/wait-for.ts'
 
 const STRANGERS = 4
 const STEPS = 150
@@ -54,6 +56,30 @@ async function overlapAtRandom(world: World, topic: string, seed: number): Promi
   for (const i of open.keys()) await end(i, false)
   return committed
 }
+
+/** Connections that keep this process from ending. */
+const socketsOpen = (): number =>
+  process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap').length
+
+describe('reads of several partitions at once', () => {
+  it('share one connection, and leave none behind', async () => {
+    const world = await openWorld()
+    const topic = await world.topic('many', 6)
+    const publisher = openPublisher(world.settings, testLog)
+    const places = [0, 1, 2, 3, 4, 5]
+    await publisher.send(places.map((partition) => outRecord(topic, partition, 'one')))
+    await publisher.close()
+    const before = socketsOpen()
+    const reader = openLogReader(world.settings, testLog)
+    const keys: string[] = []
+    const read = (partition: number) =>
+      reader.readToEnd(topic, partition, ({ key }) => keys.push(key))
+    await Promise.all(places.map(read))
+    await reader.close()
+    expect(keys).toEqual(places.map(() => 'one'))
+    await waitFor(() => socketsOpen() <= before, { what: 'all connections are ended' })
+  })
+})
 
 describe('readToEnd', () => {
   it('gives what kafkajs with its cures gives, in pieces or at once', async () => {
