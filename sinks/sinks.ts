@@ -27,31 +27,23 @@ export type SinkContext = {
 
 type One<S> = S extends readonly (infer C)[] ? C : S
 
-/**
- * `settings` is one object, or a list of objects with a `name` where several make sense.
- * `holdsState`: the store shows entities as they are now, and is in the conformance suite.
- */
-const sinkType = <S extends z.ZodType, const H extends boolean>(
+/** `settings` is one object, or a list of objects with a `name` where several make sense. */
+const sinkType = <S extends z.ZodType>(
   settings: S,
   create: (config: One<z.output<S>>, context: SinkContext) => Sink,
-  { holdsState }: { readonly holdsState: H },
-) => ({ settings, create, holdsState })
+) => ({ settings, create })
 
 /** By the name that a type has in exposure.yaml under `sinks`, which is that of its folder. */
 export const SINKS = {
-  'kafka-json': sinkType(z.array(kafkaJsonConfig), createKafkaJsonSink, { holdsState: false }),
-  opensearch: sinkType(openSearchConfig, createOpenSearchSink, { holdsState: true }),
-  parquet: sinkType(parquetConfig, createParquetSink, { holdsState: true }),
-  postgres: sinkType(postgresConfig, createPostgres, { holdsState: true }),
-  splunk: sinkType(z.array(splunkConfig), createSplunkSink, { holdsState: false }),
-  webhook: sinkType(z.array(webhookConfig), createWebhookSink, { holdsState: false }),
+  'kafka-json': sinkType(z.array(kafkaJsonConfig), createKafkaJsonSink),
+  opensearch: sinkType(openSearchConfig, createOpenSearchSink),
+  parquet: sinkType(parquetConfig, createParquetSink),
+  postgres: sinkType(postgresConfig, createPostgres),
+  splunk: sinkType(z.array(splunkConfig), createSplunkSink),
+  webhook: sinkType(z.array(webhookConfig), createWebhookSink),
 }
 type SinkTypes = typeof SINKS
 type SinkType = keyof SinkTypes
-/** The types that show entities as they are now. */
-export type StateSinkType = {
-  [K in SinkType]: SinkTypes[K]['holdsState'] extends true ? K : never
-}[SinkType]
 
 const TYPES = Object.keys(SINKS) as SinkType[]
 

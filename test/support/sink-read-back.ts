@@ -58,7 +58,7 @@ export function fieldsOf(event: Event): Fields {
   return 'finding_uid' in event ? { ...fields, [FIRST_SCORE]: event.cvss[0]?.base_score } : fields
 }
 
-/** Of standards that say only what is known: nothing, and empty lists and objects, are no fields. */
+/** Standards say only what is known: nothing, and empty lists and objects, are no fields. */
 export const isSaid = (value: unknown): boolean =>
   value !== null && value !== undefined && JSON.stringify(value) !== '[]' && !isEmpty(value)
 const isEmpty = (value: unknown): boolean => JSON.stringify(value) === '{}'
