@@ -7,6 +7,7 @@ import { waitFor } from '../support/wait-for.ts'
 import type { Arena } from './arena.ts'
 import { type Attacks, fight } from './battle.ts'
 import { INNER_TOPICS, keepMoving } from './brokers-attacks.ts'
+import { SLOW_PAGES } from './kills.ts'
 import { type OneBroker, startOneBroker } from './one-broker.ts'
 import { evolveBetweenRuns, runsComplete, underWay } from './progress.ts'
 import type { Form, Scenario, ScenarioReport } from './scenario.ts'
@@ -17,7 +18,9 @@ const LOSSES = { SHORT: 1, LONG: 3 } as const
 const GONE_MS_MAX = 3_000
 const EVOLVE_TIMEOUT_MS = 8_000
 const EVOLVED_TIMEOUT_MS = 60_000
-const UNDER_WAY_TIMEOUT_MS = 3_000
+const UNDER_WAY_TIMEOUT_MS = 8_000
+/** So many answers are slow that a run is met between two of its pages. */
+const SLOW_PAGES_COUNT = 12
 /** A broker that starts on a busy machine takes its time, and who follows its topics waits. */
 const FOLLOWED_LAG_MS = 60_000
 const IDS: readonly BrokerId[] = [1, 2, 3]
@@ -47,6 +50,7 @@ async function restart(arena: Arena, broker: OneBroker, form: Form): Promise<Att
   const counts = { restarts: 0, 'amid a run': 0 }
   for (let n = 0; n < RESTARTS[form]; n++) {
     await evolved(arena)
+    arena.simulator.faults.set({ ...SLOW_PAGES, times: SLOW_PAGES_COUNT })
     if (await underWay(arena, UNDER_WAY_TIMEOUT_MS)) counts['amid a run'] += 1
     await broker.kill()
     await pause(arena.random.below(GONE_MS_MAX))

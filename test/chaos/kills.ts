@@ -42,7 +42,7 @@ const FAULTS: readonly Fault[] = [
 ]
 
 /** Between their pages, producers are to be met in the middle of a run. */
-const SLOW_PAGES: Fault = { vendor: 'prisma-cloud', kind: 'slow', delayMs: 120, skip: 6 }
+export const SLOW_PAGES: Fault = { vendor: 'prisma-cloud', kind: 'slow', delayMs: 120, skip: 6 }
 
 /** Sets faults and moves the estate on between runs, until told to stop. */
 export async function troubleVendors(arena: Arena, signal: AbortSignal): Promise<void> {
