@@ -79,7 +79,13 @@ export async function startKafkaNode(node: KafkaNode): Promise<Server> {
   })
 }
 
-export const newClusterId = (): string => randomBytes(16).toString('base64url')
+/** A Kafka UUID. Never one that begins with a dash, which its tools take for an option. */
+export function newClusterId(): string {
+  const bytes = randomBytes(16)
+  // With the highest bit off, the first of the 22 characters is one of A-Z and a-f.
+  bytes.writeUInt8(bytes.readUInt8(0) & 0x7f, 0)
+  return bytes.toString('base64url')
+}
 
 /** Who a node is and where it listens; every node is a broker and a voter. */
 export function nodeSettings(
