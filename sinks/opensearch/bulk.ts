@@ -83,9 +83,18 @@ function verdictOn(index: number, item: Item | undefined): Rejection[] {
   if (status >= 200 && status < 300) return []
   // 409: this revision or a newer one is there already. 404: so is nothing that was to be removed.
   if (status === 409 || (status === 404 && error === undefined)) return []
-  if (status === 400) return [{ index, reason: reasonOf(error) }]
+  if (status === 400 && !isOfIndex(error)) return [{ index, reason: reasonOf(error) }]
   throw unavailable(`${status} ${reasonOf(error)}`)
 }
+
+/** Closed, or the cluster has no room for another shard. */
+const OF_INDEX: readonly unknown[] = ['index_closed_exception', 'validation_exception']
+/** The name is an alias of several indices by now; the type is that of many other faults. */
+const NO_TARGET = 'no write index is defined'
+
+/** 400 as well, and no fault of the document: every other one would be refused like it. */
+const isOfIndex = ({ type, reason }: StoreFault = {}): boolean =>
+  OF_INDEX.includes(type) || (typeof reason === 'string' && reason.startsWith(NO_TARGET))
 
 const unavailable = (what: string) =>
   new PipelineError('SINK_UNAVAILABLE', 'SINK', `writing to OpenSearch: ${what}`)

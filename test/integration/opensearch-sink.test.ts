@@ -246,6 +246,35 @@ describe('a store that does not take it now', () => {
     expect(await store.documents(store.indices.finding)).toHaveLength(1)
   })
 
+  it('has an index that is closed: nothing is refused for it', async () => {
+    const store = await testStore()
+    const sink = await openedStore(store)
+    await store.call('POST', `/${store.indices.finding.name}/_close`)
+    await expect(sink.write(batch)).rejects.toMatchObject({
+      failure: 'SINK_UNAVAILABLE',
+      message: expect.stringContaining('index_closed_exception') as string,
+    })
+    await store.call('POST', `/${store.indices.finding.name}/_open?wait_for_active_shards=1`)
+    expect(await sink.write(batch)).toEqual([])
+    expect(await store.documents(store.indices.finding)).toHaveLength(1)
+  })
+
+  it('has a name that stands for two indices: nothing is refused for it', async () => {
+    const store = await testStore()
+    const sink = await openedStore(store)
+    const { name } = store.indices.finding
+    const both = [`${name}-a`, `${name}-b`]
+    onTestFinished(() => store.call('DELETE', `/${both.join(',')}`).then(() => undefined))
+    for (const index of both) await store.call('PUT', `/${index}`)
+    const add = { add: { indices: both, alias: name } }
+    const actions = [{ remove_index: { index: name } }, add]
+    await store.call('POST', '/_aliases', { actions })
+    await expect(sink.write(batch)).rejects.toMatchObject({
+      failure: 'SINK_UNAVAILABLE',
+      message: expect.stringContaining('no write index') as string,
+    })
+  })
+
   it('takes less at once: it gets less, and what is too large alone is refused', async () => {
     const store = await testStore()
     const url = await proxyWithLimit(store.config.url, 20_000)
