@@ -21,9 +21,10 @@ const REGISTRY_TIMEOUT_MS = 20_000
 const TRANSACTION_TIMEOUT_MS = 60_000
 /** Together, far more than a seed can tell in its time. */
 const TURNS_MAX = 4_000
-const FINDING_ENTITIES = 160
-const ASSET_ENTITIES = 40
-const FINGERPRINTS = 12
+/** One in seven changes is the end of an entity: of fewer, none would be left in the end. */
+const FINDING_ENTITIES = 400
+const ASSET_ENTITIES = 100
+const FINGERPRINTS = 100
 /** So many findings for one asset, and for one report of a condition. */
 const FINDINGS_SHARE = 6
 const CHUNK_MAX = 8
