@@ -255,21 +255,31 @@ function quietRequestQueue({ prototype }: { prototype: QueueLike }): void {
   }
 }
 
-type ConnectionLike = { connect: (this: ConnectionLike) => Promise<unknown> }
+type ConnectionLike = {
+  connect: (this: ConnectionLike) => Promise<unknown>
+  disconnect: (this: ConnectionLike) => Promise<unknown>
+}
 
 /**
  * Fetches of several partitions that meet no connection each open a socket, and all but the last
  * are forgotten: they keep a process from ending, and when the broker ends one that is idle, what
- * is under way on the other fails. Whoever comes while one is opened waits for that one.
+ * is under way on the other fails. Whoever comes while one is opened waits for that one, unless it
+ * is given up meanwhile: stock kafkajs may then leave those that wait for it without an answer.
  */
 function connectOnce({ prototype }: { prototype: ConnectionLike }): void {
-  const stock = prototype.connect
+  const { connect, disconnect } = prototype
   const opening = new WeakMap<ConnectionLike, Promise<unknown>>()
-  prototype.connect = function connect(this: ConnectionLike): Promise<unknown> {
+  prototype.connect = function connectShared(this: ConnectionLike): Promise<unknown> {
     const known = opening.get(this)
     if (known !== undefined) return known
-    const connected = stock.call(this).finally(() => opening.delete(this))
+    const connected = connect.call(this).finally(() => {
+      if (opening.get(this) === connected) opening.delete(this)
+    })
     opening.set(this, connected)
     return connected
+  }
+  prototype.disconnect = function giveUp(this: ConnectionLike): Promise<unknown> {
+    opening.delete(this)
+    return disconnect.call(this)
   }
 }
