@@ -20,7 +20,12 @@ export function createWebhookSink(config: WebhookConfig): Sink {
 }
 
 /** What was done of a partition in this process, so that a second try of a batch omits it. */
-type Done = { next: bigint; readonly refused: Map<bigint, string> }
+type Done = {
+  next: bigint
+  readonly refused: Map<bigint, string>
+  /** The write before, whatever came of it. */
+  before: Promise<unknown>
+}
 
 function openWebhook(config: WebhookConfig, delivery: Delivery): OpenSink {
   const conditions = createConditions(config)
@@ -28,22 +33,29 @@ function openWebhook(config: WebhookConfig, delivery: Delivery): OpenSink {
   return {
     storedOffset: async () => null,
     close: () => delivery.close(),
-    async write(batch) {
+    write(batch) {
       const done = placeOf(places, batch)
-      // What was refused before is dead-lettered now.
-      if (batch.records.length === 0) done.refused.clear()
-      const rejections: Rejection[] = []
-      for (const [index, record] of batch.records.entries()) {
-        if (record.offset >= done.next) {
-          const reason = await tell(record)
-          if (reason !== null) done.refused.set(record.offset, reason)
-          done.next = record.offset + 1n
-        }
-        const reason = done.refused.get(record.offset)
-        if (reason !== undefined) rejections.push({ index, reason })
-      }
-      return rejections
+      // One that has lost its partition unnoticed may still be at it: it is not told twice.
+      const writing = done.before.then(() => write(batch, done))
+      done.before = writing.catch(() => undefined)
+      return writing
     },
+  }
+
+  async function write(batch: SinkBatch, done: Done): Promise<Rejection[]> {
+    // What was refused before is dead-lettered now.
+    if (batch.records.length === 0) done.refused.clear()
+    const rejections: Rejection[] = []
+    for (const [index, record] of batch.records.entries()) {
+      if (record.offset >= done.next) {
+        const reason = await tell(record)
+        if (reason !== null) done.refused.set(record.offset, reason)
+        done.next = record.offset + 1n
+      }
+      const reason = done.refused.get(record.offset)
+      if (reason !== undefined) rejections.push({ index, reason })
+    }
+    return rejections
   }
 
   async function tell(record: SinkRecord): Promise<string | null> {
@@ -63,7 +75,7 @@ function placeOf(places: Map<string, Done>, { topic, partition }: SinkBatch): Do
   const key = partitionKey(topic, partition)
   const known = places.get(key)
   if (known !== undefined) return known
-  const fresh: Done = { next: 0n, refused: new Map() }
+  const fresh: Done = { next: 0n, refused: new Map(), before: Promise.resolve() }
   places.set(key, fresh)
   return fresh
 }
@@ -82,6 +94,8 @@ function createConditions({ ongoing }: WebhookConfig): Conditions {
       const known = open.get(fingerprint)
       if (state === 'CLEARED') return known === false ? null : 'resolve'
       if (state === 'RAISED' && known !== true) return 'trigger'
+      // Its end was told for a process in which it works; in another one it does not.
+      if (state === 'ONGOING' && known === false) return 'trigger'
       // Raised again by another process is the same condition going on.
       return ongoing && state !== 'UNKNOWN' ? 'update' : null
     },

@@ -16,6 +16,7 @@ import {
   webhookSink,
   webhookWorld,
 } from '../support/webhook.ts'
+import { waitFor } from '../support/wait-for.ts'
 
 const raised = errorEvent('e1', 'print-1')
 const ongoing = errorEvent('e2', 'print-1', { state: 'ONGOING', occurrences: 7 })
@@ -59,6 +60,13 @@ describe('a condition', () => {
     const { sink, received } = await webhookWorld('json')
     await sink.write(errorBatch([ongoing, cleared]))
     expect(actions(received)).toEqual([['resolve', 'print-1']])
+  })
+
+  it('that goes on in another process after it was told to be over is told anew', async () => {
+    const { sink, received } = await webhookWorld('json')
+    await sink.write(errorBatch([raised, cleared, ongoing, ongoing, cleared]))
+    const told = ['trigger', 'resolve', 'trigger', 'resolve']
+    expect(actions(received).map(([action]) => action)).toEqual(told)
   })
 
   it('of the webhook itself is told to nobody', async () => {
@@ -191,6 +199,20 @@ describe('a receiver in trouble', () => {
       'print-2',
       'print-2',
     ])
+  })
+
+  it('that is slow gets nothing twice when the group deals anew meanwhile', async () => {
+    const slow = Promise.withResolvers<void>()
+    const { sink, received } = await webhookWorld('json', {}, (response) => {
+      void slow.promise.then(() => response.end('ok'))
+    })
+    const batch = errorBatch([raised, cleared])
+    const before = sink.write(batch)
+    await waitFor(() => received.length > 0, { what: 'the first call' })
+    const again = sink.write(batch)
+    slow.resolve()
+    expect(await Promise.all([before, again])).toEqual([[], []])
+    expect(actions(received).map(([action]) => action)).toEqual(['trigger', 'resolve'])
   })
 
   it('refuses one for good with its reason, and gets the others', async () => {
