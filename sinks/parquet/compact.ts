@@ -4,7 +4,7 @@ import { access, link, mkdir, readFile, readdir, rename, rm, writeFile } from 'n
 import { join } from 'node:path'
 import { z } from 'zod'
 import { isCode } from './faults.ts'
-import { STAGING } from './manifest.ts'
+import { PLANS, STAGING } from './manifest.ts'
 import { TABLES } from './tables.ts'
 import type { ParquetWriter } from './writer.ts'
 
@@ -12,7 +12,6 @@ import type { ParquetWriter } from './writer.ts'
 const FILES_MIN = 4
 /** At once; the others are next. */
 const FILES_MAX = 500
-const PLANS = '_compaction'
 
 const plan = z.object({
   staged: z.string(),

@@ -1,7 +1,7 @@
 // What the lake holds of each partition: a chain of entries, each the commit of one range.
 import { randomBytes } from 'node:crypto'
 import { access, link, mkdir, open, readFile, readdir, rename, rm, stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { z } from 'zod'
 import { isCode } from './faults.ts'
 
@@ -25,6 +25,8 @@ const FOLDER = '_manifest'
 const STAGED_MS_MAX = 86_400_000
 /** Where files are until their entry is there: no reader looks into it. */
 export const STAGING = '_staging'
+/** Where a compaction says what it exchanges, until it is done. */
+export const PLANS = '_compaction'
 
 const folderOf = (root: string, topic: string, partition: number) =>
   join(root, FOLDER, topic, String(partition))
@@ -51,39 +53,82 @@ export async function newestEntry(
   return newest
 }
 
-async function entryNames(folder: string): Promise<string[]> {
+const entryNames = async (folder: string): Promise<string[]> =>
+  (await namesIn(folder)).filter((name) => NAME.test(name)).toSorted()
+
+/** None where there is no such folder. */
+const namesIn = async (folder: string): Promise<string[]> =>
+  (await unlessGone(readdir(folder))) ?? []
+
+/** Null for what is not there: another process may have moved it between two looks. */
+async function unlessGone<T>(looking: Promise<T>): Promise<T | null> {
   try {
-    return (await readdir(folder)).filter((name) => NAME.test(name)).toSorted()
+    return await looking
   } catch (error) {
-    if (isCode(error, 'ENOENT')) return []
+    if (isCode(error, 'ENOENT')) return null
     throw error
   }
 }
 
 /**
  * Makes the range part of the lake, or resolves with false: another member has written from there.
- * Whoever dies afterwards has its files moved by the next who looks.
+ * Whoever dies afterwards has its files moved by the next who looks. What is staged is taken away
+ * again where the range did not become part of it.
  */
 export async function commitEntry(root: string, given: Entry): Promise<boolean> {
   const folder = folderOf(root, given.topic, given.partition)
-  const staged = join(root, STAGING, `${randomBytes(8).toString('hex')}.json`)
-  await access(root)
-  await mkdir(folder, { recursive: true })
-  await mkdir(dirname(staged), { recursive: true })
-  await writeThrough(staged, JSON.stringify(given))
+  if (!(await linkEntry(root, folder, given))) {
+    await dropStaged(root, given.files)
+    return false
+  }
+  await moveFiles(root, given)
+  const names = await entryNames(folder)
+  for (const name of names.slice(0, -ENTRIES_KEPT)) await rm(join(folder, name), { force: true })
+  return true
+}
+
+/** Resolves with false when there is one from there, or was before it was taken away. */
+async function linkEntry(root: string, folder: string, given: Entry): Promise<boolean> {
+  const staged = await stagedEntry(root, folder, given)
+  const name = nameOf(given)
   try {
     // Unlike a rename this fails where there is one, and never shows half of it.
-    await link(staged, join(folder, nameOf(given)))
+    await link(staged, join(folder, name))
   } catch (error) {
     if (isCode(error, 'EEXIST')) return false
     throw error
   } finally {
     await rm(staged, { force: true })
   }
-  await moveFiles(root, given)
-  const names = await entryNames(folder)
-  for (const name of names.slice(0, -ENTRIES_KEPT)) await rm(join(folder, name), { force: true })
-  return true
+  // Of a member that slept while others wrote so much that theirs from there is gone already.
+  if ((await entryNames(folder)).slice(-ENTRIES_KEPT).includes(name)) return true
+  await rm(join(folder, name), { force: true })
+  return false
+}
+
+/** A full disk may refuse it: then what is staged must not fill it further at each attempt. */
+async function stagedEntry(root: string, folder: string, given: Entry): Promise<string> {
+  const path = join(root, STAGING, `${randomBytes(8).toString('hex')}.json`)
+  try {
+    await access(root)
+    // A machine that slept for long may have lost them to `sweepStaging`.
+    for (const { staged } of given.files) await access(join(root, staged))
+    await mkdir(folder, { recursive: true })
+    await mkdir(dirname(path), { recursive: true })
+    await writeThrough(path, JSON.stringify(given))
+    return path
+  } catch (error) {
+    await dropStaged(root, [...given.files, { staged: relative(root, path) }])
+    throw error
+  }
+}
+
+/** Takes away what is not going to be part of the lake. */
+export async function dropStaged(
+  root: string,
+  files: readonly Pick<Entry['files'][number], 'staged'>[],
+): Promise<void> {
+  for (const { staged } of files) await rm(join(root, staged), { force: true })
 }
 
 async function writeThrough(path: string, text: string): Promise<void> {
@@ -113,9 +158,27 @@ export async function moveFiles(root: string, { files }: Pick<Entry, 'files'>): 
 export async function sweepStaging(root: string): Promise<void> {
   const folder = join(root, STAGING)
   await mkdir(folder, { recursive: true })
+  const promised = await promises(root)
   for (const name of await readdir(folder)) {
+    // Committed, and to be moved by whoever is given the partition: that may take days.
+    if (promised.some((text) => text.includes(name))) continue
     const path = join(folder, name)
-    const { mtimeMs } = await stat(path)
-    if (Date.now() - mtimeMs > STAGED_MS_MAX) await rm(path, { force: true })
+    const found = await unlessGone(stat(path))
+    if (found === null || Date.now() - found.mtimeMs <= STAGED_MS_MAX) continue
+    await rm(path, { force: true })
   }
+}
+
+/** The newest entry of every partition and the plan of a compaction, as they are written. */
+async function promises(root: string): Promise<string[]> {
+  const paths = (await namesIn(join(root, PLANS))).map((name) => join(root, PLANS, name))
+  for (const topic of await namesIn(join(root, FOLDER))) {
+    for (const partition of await namesIn(join(root, FOLDER, topic))) {
+      const entries = join(root, FOLDER, topic, partition)
+      const newest = (await entryNames(entries)).at(-1)
+      if (newest !== undefined) paths.push(join(entries, newest))
+    }
+  }
+  const texts = await Promise.all(paths.map((path) => unlessGone(readFile(path, 'utf8'))))
+  return texts.filter((text) => text !== null)
 }

@@ -1,5 +1,5 @@
 // The Parquet lake: rows wait in memory until they are worth a file; the manifest says what is in.
-import { access, rm, writeFile } from 'node:fs/promises'
+import { access, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { OpenSink, Rejection, Sink, SinkBatch } from '../../contracts/ports.ts'
 import type { Logger } from '../../runtime/log.ts'
@@ -165,7 +165,6 @@ class Lake implements OpenSink {
     }
     this.#partitions.delete(key)
     this.#lost.add(key)
-    for (const { staged } of files) await rm(join(path, staged), { force: true })
     throw lakeError(null, `another member has written ${key} from offset ${first}`)
   }
 

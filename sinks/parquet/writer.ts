@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { access, mkdir, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
-import { STAGING } from './manifest.ts'
+import { STAGING, dropStaged } from './manifest.ts'
 import type { Table } from './tables.ts'
 
 const MEMORY = '512MB'
@@ -49,12 +49,18 @@ export async function openWriter(): Promise<ParquetWriter> {
       await mkdir(join(root, STAGING), { recursive: true })
       const files: StagedFile[] = []
       const groups = Map.groupBy(rows, ({ day, product }) => `dt=${day}/product=${product}`)
-      for (const [folder, group] of groups) {
-        const staged = join(STAGING, `${randomBytes(8).toString('hex')}.parquet`)
-        await copy(connection, table, group, join(root, staged))
-        files.push({ staged, final: join(table.name, folder, `${name}.parquet`) })
+      try {
+        for (const [folder, group] of groups) {
+          const staged = join(STAGING, `${randomBytes(8).toString('hex')}.parquet`)
+          files.push({ staged, final: join(table.name, folder, `${name}.parquet`) })
+          await copy(connection, table, group, join(root, staged))
+        }
+        return files
+      } catch (error) {
+        // They are made anew at each attempt: on a full disk they would keep it full.
+        await dropStaged(root, files)
+        throw error
       }
-      return files
     },
     async empty(root, table) {
       await mkdir(join(root, STAGING), { recursive: true })
@@ -67,12 +73,17 @@ export async function openWriter(): Promise<ParquetWriter> {
       const staged = join(STAGING, `${randomBytes(8).toString('hex')}.parquet`)
       const list = files.map((file) => quoted(join(root, file))).join(', ')
       const target = quoted(join(root, staged))
-      await inTime(
-        connection,
-        `COPY (SELECT * FROM read_parquet([${list}], hive_partitioning = false,
-          union_by_name = true)) TO ${target} (FORMAT parquet, COMPRESSION zstd)`,
-      )
-      return staged
+      try {
+        await inTime(
+          connection,
+          `COPY (SELECT * FROM read_parquet([${list}], hive_partitioning = false,
+            union_by_name = true)) TO ${target} (FORMAT parquet, COMPRESSION zstd)`,
+        )
+        return staged
+      } catch (error) {
+        await dropStaged(root, [{ staged }])
+        throw error
+      }
     },
     close() {
       connection.closeSync()
