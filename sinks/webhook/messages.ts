@@ -22,6 +22,12 @@ function placeOf(error: ConnectorError): string {
   return known.length === 0 ? stage : known.join(' ')
 }
 
+/** Neither half of a surrogate pair nor a piece of what `escaped` has put in stays at its end. */
+const cut = (text: string, charactersMax: number): string =>
+  text.length <= charactersMax
+    ? text
+    : text.slice(0, charactersMax).replace(/(?:[\uD800-\uDBFF]|&[a-z]{0,3})$/, '')
+
 const iso = (ms: number): string => new Date(ms).toISOString()
 
 // --- Slack ----------------------------------------------------------------------------------
@@ -37,7 +43,7 @@ const WORDS = { trigger: '', update: ' goes on', resolve: ' is over' }
 export function slackBody(error: ConnectorError, action: Action): object {
   const title = `${titleOf(error)}${WORDS[action]}: ${placeOf(error)}`
   const next = action === 'resolve' ? [] : [`*Next step:* ${escaped(error.remediation)}`]
-  const body = [escaped(error.message), ...next].join('\n').slice(0, SLACK_CHARACTERS_MAX)
+  const body = cut([escaped(error.message), ...next].join('\n'), SLACK_CHARACTERS_MAX)
   const times = `${error.severity} · since ${iso(error.first_at)} · ${error.occurrences} times`
   return {
     text: escaped(title),
@@ -73,7 +79,7 @@ export function pagerDutyBody(error: ConnectorError, action: Action, routingKey:
     event_action: 'trigger',
     client: 'exposure-stream',
     payload: {
-      summary: summary.slice(0, SUMMARY_CHARACTERS_MAX),
+      summary: cut(summary, SUMMARY_CHARACTERS_MAX),
       source: error.instance ?? 'exposure-stream',
       severity: PAGERDUTY_SEVERITIES[error.severity],
       timestamp: iso(error.first_at),

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import type { ConnectorError } from '../../contracts/connector-error.ts'
 import { PipelineError } from '../../contracts/errors.ts'
 import { webhookConfig } from '../../sinks/webhook/config.ts'
+import { pagerDutyBody, slackBody } from '../../sinks/webhook/messages.ts'
 import { BASE_MS, errorEvent } from '../support/events.ts'
 import {
   ROUTING_KEY,
@@ -150,6 +151,22 @@ describe('Slack', () => {
       { type: 'context' },
     ])
     expect(JSON.stringify(blocks)).not.toContain('<!')
+  })
+})
+
+describe('a text that is too long', () => {
+  it('is cut between characters', () => {
+    // Each begins a little later, so that every place of a cut is met.
+    for (let i = 0; i < 8; i++) {
+      const message = 'm'.repeat(i) + '😀&'.repeat(1_000)
+      const long = errorEvent('e1', 'print-1', { message })
+      const slack = JSON.stringify(slackBody(long, 'trigger'))
+      expect(slack.replaceAll('&amp;', '')).not.toContain('&')
+      for (const body of [slack, JSON.stringify(pagerDutyBody(long, 'trigger', ROUTING_KEY))]) {
+        expect(body).toContain('😀')
+        expect(body).not.toMatch(/\\ud[89a-f]/)
+      }
+    }
   })
 })
 
