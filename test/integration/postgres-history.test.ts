@@ -15,6 +15,7 @@ import {
   testDatabase,
   testLog,
 } from '../support/postgres.ts'
+import { waitFor } from '../support/wait-for.ts'
 
 type Told = Omit<SinkRecord, 'offset'>
 const iso = (ms: number) => new Date(BASE_MS + ms)
@@ -238,6 +239,51 @@ describe('a database of the version before', () => {
       { uid: 'f1', from: iso(4), to: iso(10), current: false },
       { uid: 'f1', from: iso(10), to: iso(20), current: false },
       { uid: 'f1', from: iso(20), to: null, current: true },
+    ])
+  })
+
+  it('has in its history what another process writes while it is upgraded', async () => {
+    const database = await testDatabase()
+    const old = openDatabase({
+      url: () => database.url,
+      poolMax: 1,
+      limits: MIGRATION_LIMITS,
+      log: testLog,
+    })
+    await migrate(
+      old,
+      'exposure',
+      readMigrations().filter(({ name }) => name < BEFORE),
+    )
+    const origin = { topic: 'exposure.findings', partition: 0, offset: 7n }
+    const at = (uid: string, ms: number) => ({ event: findingEvent(uid, BASE_MS + ms), origin })
+    const write = (...rows: ReturnType<typeof at>[]) =>
+      old.transaction('as before', async (query) => {
+        await upsert(query, 'exposure', FINDING, rows)
+        await query(`DELETE FROM exposure.finding WHERE finding_uid = 'f3' AND $1`, [
+          rows.length < 3,
+        ])
+        // Until the upgrade waits for this very transaction.
+        if (rows.length < 3) await waitFor(isWaited, { what: 'the upgrade' })
+      })
+    const isWaited = async () =>
+      (
+        await database.query(
+          `SELECT 1 FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database
+           WHERE NOT l.granted AND d.datname = current_database()`,
+        )
+      ).length > 0
+    await write(at('f1', 10), at('f2', 10), at('f3', 10))
+    const opened = openedSink(database)
+    await Promise.all([write(at('f1', 20), at('f4', 20)), opened])
+    await old.close()
+    await expectSound(database)
+    expect(await history(database)).toMatchObject([
+      { uid: 'f1', from: iso(10), to: iso(20) },
+      { uid: 'f1', from: iso(20), to: null },
+      { uid: 'f2', from: iso(10), to: null },
+      { uid: 'f3', from: iso(10), to: expect.any(Date) as Date },
+      { uid: 'f4', from: iso(20), to: null },
     ])
   })
 
