@@ -14,11 +14,11 @@ const TURNS_MAX = 500
 const LOOK_MS = 3_600_000
 
 /** `$1`: age in ms, `$2`: rows at most. Rows that somebody else has locked are left for later. */
-const sweepOf = (table: string, oldest: string, where: string) => `
+const sweepOf = (table: string, oldest: string, where: string, order = oldest) => `
   DELETE FROM ${table} WHERE ctid = ANY(ARRAY(
     SELECT t.ctid FROM ${table} AS t
     WHERE ${oldest} < now() - $1::float8 * interval '1 millisecond' AND ${where}
-    ORDER BY ${oldest} LIMIT $2 FOR UPDATE SKIP LOCKED
+    ORDER BY ${order} LIMIT $2 FOR UPDATE SKIP LOCKED
   ))`
 
 /** By setting: the statements, in order. Oldest rows first, so that no gap comes about. */
@@ -36,6 +36,8 @@ const sweepsOf = (schema: string): Readonly<Record<keyof Retention, readonly str
         'last_at',
         `(state = 'CLEARED' OR EXISTS (SELECT 1 FROM ${of('connector_error')} AS l
            WHERE l.fingerprint = t.fingerprint AND (${isLater})))`,
+        // Of one time too: a report whose CLEARED went before it would be open again, for good.
+        'last_at, src_offset',
       ),
     ],
     // The newest run of a stream says how it stands, the last complete one what it has confirmed.

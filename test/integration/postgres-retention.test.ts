@@ -75,6 +75,28 @@ describe('retention', () => {
     expect(await uids(database, open)).toEqual(['broken-2'])
   })
 
+  it('never takes the end of an error before its beginning, also where both have one time', async () => {
+    const database = await testDatabase()
+    const sink = await openedSink(database)
+    await database.query(`ALTER TABLE exposure.connector_error SET (autovacuum_enabled = off)`)
+    const at = (id: string, print: string, state: 'RAISED' | 'CLEARED') => {
+      const value = errorEvent(id, print, { state, last_at: ago(50) })
+      return { kind: 'connector-error' as const, key: print, value }
+    }
+    // More than one look's transaction takes, so that its limit falls among them.
+    const prints = Array.from({ length: 1_501 }, (_, i) => `p${i}`)
+    await sink.write(batchOf(prints.map((print) => at(`${print}-a`, print, 'RAISED'))))
+    const ends = prints.map((print) => at(`${print}-z`, print, 'CLEARED'))
+    await sink.write(batchOf(ends, { firstOffset: 1_501n }))
+    // What is read first lies first: the ends before the beginnings.
+    await database.query(
+      `WITH moved AS (DELETE FROM exposure.connector_error WHERE state = 'RAISED' RETURNING *)
+       INSERT INTO exposure.connector_error SELECT * FROM moved`,
+    )
+    await swept(database, { errors: 10 * DAY_MS })
+    expect(await database.query('SELECT error_id FROM exposure.open_connector_error')).toEqual([])
+  })
+
   it('takes runs and their tallies, but the newest and the last complete one', async () => {
     const database = await testDatabase()
     const sink = await openedSink(database)
