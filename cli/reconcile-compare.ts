@@ -16,6 +16,7 @@ import {
   type Positions,
   foldAll,
   foldOnly,
+  recordPlace,
 } from './reconcile-fold.ts'
 
 export type ReconcileAccess = {
@@ -49,7 +50,9 @@ export type KindReport = {
   /** Entities to be shown, and shown; null: not counted. */
   readonly inTopic: number | null
   readonly inStore: number | null
-  /** True where all was comparable and the two numbers must be equal. */
+  /** Of inTopic: entities of which the store has refused all that is left. */
+  readonly doubtful: number
+  /** True where all was comparable and the numbers must agree. */
   readonly isCounted: boolean
   /** Keys that were looked at, and whether these are all. */
   readonly compared: number
@@ -80,8 +83,11 @@ export async function compareSink(compared: Compared): Promise<KindReport[]> {
 async function compareKind(compared: Compared, kind: AuditKind): Promise<KindReport> {
   const { configured, audit, sample, seed } = compared
   const { positions, lag } = await positionsOf(compared, kind)
-  const fold: FoldOptions = { ...compared, kind, filter: configured.filter, positions }
-  const { entities, count } = await foldAll(fold, { sample, seed })
+  // Dead letters are written before a sink moves on: of what is below its place, these are all.
+  const refused = await refusedBy(compared)
+  const fold: FoldOptions = { ...compared, kind, filter: configured.filter, positions, refused }
+  const { entities, counts } = await foldAll(fold, { sample, seed })
+  const { count, doubtful } = counts
   const expected = entities.entries().filter(([, { revision }]) => revision !== null)
   const asked = expected.slice(0, sample)
   const inStore = await audit.count(kind)
@@ -97,12 +103,13 @@ async function compareKind(compared: Compared, kind: AuditKind): Promise<KindRep
     ...others.filter((uid) => judge(entities.get(uid), heldOthers.get(uid)) !== null),
   ])
   const found = await lookAgain(compared, fold, suspects, judge)
-  const isStill = lag.isSame((await positionsOf(compared, kind)).positions)
+  const isStill = lag.isExact && lag.isSame((await positionsOf(compared, kind)).positions)
   const isWhole = entities.isWhole && expected.length <= sample && shown.length < sample
   return {
     kind,
     inTopic: count,
     inStore,
+    doubtful,
     isCounted: isStill && isCountable(configured) && count !== null && inStore !== null,
     compared: new Set([...uids, ...shown]).size,
     isWhole,
@@ -124,16 +131,21 @@ async function positionsOf(
   const topic = topicName(prefix, AUDIT_TOPICS[kind])
   const positions = new Map<string, bigint>()
   let records = 0n
+  let isExact = true
   for (const { partition, committed, end } of await admin.lag(sinkGroup(prefix, sink.name), [
     topic,
   ])) {
-    const position = (await audit.storedOffset(topic, partition)) ?? committed ?? 0n
+    const stored = await audit.storedOffset(topic, partition)
+    const position = stored ?? committed ?? 0n
     positions.set(partitionKey(topic, partition), position)
-    if (end > position) records += end - position
+    if (end <= position) continue
+    records += end - position
+    // Some of these may be in the store: its sink was killed, or waits, before it committed.
+    if (stored === null) isExact = false
   }
   const isSame = (other: Positions) =>
     [...positions].every(([place, position]) => other.get(place) === position)
-  return { positions, lag: { records: Number(records), isSame } }
+  return { positions, lag: { records: Number(records), isExact, isSame } }
 }
 
 type Starts = ReadonlyMap<string, bigint>
@@ -206,16 +218,15 @@ async function lookAgain(
   const held = await heldOf(compared, fold.kind, uids)
   // After the store was asked: what it has written is in the topic by then.
   const entities = await foldOnly(fold, suspects)
-  const letters = await refusedBy(compared)
   const differences: Difference[] = []
   let [refused, undecided] = [0, 0]
   for (const uid of uids) {
     const entity = entities.get(uid)
     const type = judge(entity, held.get(uid))
-    const place = entity && `${partitionKey(entity.topic, entity.partition)}/${entity.offset}`
+    const place = entity && recordPlace(entity.topic, entity.partition, entity.offset)
     if (type === null) continue
     if (type === 'undecided') undecided++
-    else if (type !== 'extra' && place !== undefined && letters.has(place)) refused++
+    else if (type !== 'extra' && place !== undefined && fold.refused.has(place)) refused++
     else {
       const expected = entity?.revision ?? null
       differences.push({ type, uid, expected, held: held.get(uid) ?? null })
@@ -238,7 +249,7 @@ async function refusedBy({ reader, prefix, configured: { sink } }: Compared): Pr
     fates: new Map(),
     onLetter({ record, topic, topicPartition, topicOffset }) {
       if (record.headers[SINK_HEADER] !== sink.name) return
-      places.add(`${partitionKey(topic, topicPartition)}/${topicOffset}`)
+      places.add(recordPlace(topic, topicPartition, topicOffset))
     },
   })
   return places

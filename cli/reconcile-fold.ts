@@ -47,13 +47,25 @@ export type FoldOptions = {
   readonly kind: AuditKind
   readonly filter: SinkFilter | undefined
   readonly positions: Positions
+  /** Records that the store has refused for good, by `recordPlace`. */
+  readonly refused: ReadonlySet<string>
 }
 
 export type Folded = {
   readonly entities: Pick<KeySample<Entity>, 'get' | 'entries' | 'isWhole'>
+  readonly counts: EntityCounts
+}
+
+export type EntityCounts = {
   /** Entities that the store is to show; null: there are too many to be counted. */
   readonly count: number | null
+  /** Of these: all that is left of them was refused, so that it shows an earlier state or none. */
+  readonly doubtful: number
 }
+
+/** Names one record. */
+export const recordPlace = (topic: string, partition: number, offset: bigint | string): string =>
+  `${partitionKey(topic, partition)}/${offset}`
 
 /** Folds a topic by key, and counts. Keeps KEPT_FACTOR times `sample` keys at most. */
 export async function foldAll(
@@ -61,7 +73,7 @@ export async function foldAll(
   { sample, seed }: { readonly sample: number; readonly seed: number },
 ): Promise<Folded> {
   const entities = new KeySample<Entity>(KEPT_FACTOR * sample, seed)
-  return { entities, count: await fold(options, entities, true) }
+  return { entities, counts: await fold(options, entities, true) }
 }
 
 /** Folds what the topic says of these keys alone. */
@@ -81,12 +93,13 @@ export async function foldOnly(
 
 type Chosen = Pick<KeySample<Entity>, 'has' | 'get' | 'set'>
 
-async function fold(options: FoldOptions, chosen: Chosen, counts: boolean): Promise<number | null> {
-  const { reader, prefix, kind, positions } = options
+async function fold(options: FoldOptions, chosen: Chosen, counts: boolean): Promise<EntityCounts> {
+  const { reader, prefix, kind, positions, refused } = options
   const topic = topicName(prefix, AUDIT_TOPICS[kind])
   let total: number | null = 0
+  let doubtful = 0
   for (const partition of await reader.partitions(topic)) {
-    const counted = new Set<number>()
+    const counted: Counted = { all: new Set(), doubtful: new Set() }
     const position = positions.get(partitionKey(topic, partition)) ?? 0n
     const lot: KafkaRecord[] = []
     const onFetch = async () => {
@@ -97,17 +110,20 @@ async function fold(options: FoldOptions, chosen: Chosen, counts: boolean): Prom
           isChosen || (counts && isPast) ? await passedOf(options, record, isChosen) : null
         if (passed === null) continue
         if (isChosen) take(chosen, record, passed, isPast)
-        if (counts && isPast) count(counted, record.key, passed)
+        if (!counts || !isPast) continue
+        const isRefused = refused.has(recordPlace(topic, partition, record.offset))
+        count(counted, record.key, passed, isRefused)
       }
     }
     const keep = (record: KafkaRecord) => {
       lot.push({ ...record, value: record.value && Buffer.from(record.value) })
     }
     await reader.readToEnd(topic, partition, keep, { onFetch, stallMs: STALL_MS })
-    const isTooMany = counted.size > COUNTED_MAX
-    total = isTooMany || total === null ? null : total + counted.size
+    const isTooMany = counted.all.size > COUNTED_MAX
+    total = isTooMany || total === null ? null : total + counted.all.size
+    doubtful += counted.doubtful.size
   }
-  return counts ? total : null
+  return { count: counts ? total : null, doubtful }
 }
 
 /** What a record is to the sink; `record` null where it need not be decoded. */
@@ -134,12 +150,26 @@ async function passedOf(
   }
 }
 
-function count(counted: Set<number>, key: string, { passes: isShown, isEnd }: Passed): void {
+/** Hashes of keys of one partition. */
+type Counted = { readonly all: Set<number>; readonly doubtful: Set<number> }
+
+function count(
+  { all, doubtful }: Counted,
+  key: string,
+  { passes: isShown, isEnd }: Passed,
+  isRefused: boolean,
+): void {
   // One more than may be says that some were left out, and stays.
-  if (counted.size > COUNTED_MAX) return
+  if (all.size > COUNTED_MAX) return
   const hash = seededHash(key, COUNT_SEED)
-  if (isEnd) counted.delete(hash)
-  else if (isShown) counted.add(hash)
+  if (isEnd) {
+    all.delete(hash)
+    doubtful.delete(hash)
+  } else if (isShown) {
+    if (!isRefused) doubtful.delete(hash)
+    else if (!all.has(hash)) doubtful.add(hash)
+    all.add(hash)
+  }
 }
 
 function take(chosen: Chosen, record: KafkaRecord, passed: Passed, isPast: boolean): void {

@@ -18,8 +18,10 @@ export type SinkVerdict = {
   readonly error: PipelineError | null
 }
 
-const countsDiffer = ({ isCounted, isWhole, inTopic, inStore }: KindReport): boolean =>
-  isCounted && !isWhole && inTopic !== inStore
+function countsDiffer({ isCounted, isWhole, inTopic, inStore, doubtful }: KindReport): boolean {
+  if (!isCounted || isWhole || inTopic === null || inStore === null) return false
+  return inStore > inTopic || inStore < inTopic - doubtful
+}
 
 /** Keys, or where only some were compared, counts. */
 export const differs = ({ kinds }: SinkVerdict): boolean =>
@@ -47,6 +49,7 @@ const kindFacts = (report: KindReport) => ({
   compared: report.compared,
   all: report.isWhole,
   lag: report.lag,
+  doubtful: report.doubtful,
   countsDiffer: countsDiffer(report),
   differing: report.differences.length,
   differences: report.differences.slice(0, NAMED_MAX),
@@ -56,7 +59,7 @@ const kindFacts = (report: KindReport) => ({
 
 function wordOf(verdict: SinkVerdict): string {
   if (verdict.error !== null) return 'not reached'
-  if (verdict.kinds === null) return 'not compared'
+  if (verdict.kinds === null || verdict.kinds.length === 0) return 'not compared'
   return differs(verdict) ? 'differs' : 'equal'
 }
 
@@ -80,6 +83,7 @@ function kindLines(report: KindReport, seed: number): string[] {
     lag === 0 ? null : `${lag} records behind, which are not compared`,
     countsDiffer(report) ? 'the counts differ' : null,
     report.refused === 0 ? null : `${report.refused} refused by the store: exposure dlq list`,
+    isWhole || report.doubtful === 0 ? null : `${report.doubtful} of the topic were refused`,
     report.undecided === 0 ? null : `${report.undecided} from before its start, or too old to tell`,
   ].filter((note) => note !== null)
   const topic = AUDIT_TOPICS[kind]
