@@ -79,6 +79,7 @@ export const sinkTopics = (prefix: string, { kinds = SINK_KINDS }: Pick<Sink, 'k
  */
 export async function runSink(options: RunSinkOptions): Promise<RunningSink> {
   const { settings, sink, log } = options
+  const startedAtMs = Date.now()
   const stopping = new AbortController()
   const trouble = createTrouble(options)
   let store: OpenSink | null = null
@@ -93,8 +94,9 @@ export async function runSink(options: RunSinkOptions): Promise<RunningSink> {
   const publisher = openPublisher(settings, log)
   let consumer: { stop(): Promise<void> } | null = null
   const starting = (async () => {
-    // Before the store is there: `now` is when the sink was started.
-    const decided = await inTime(() => decideStart(options), trouble, stopping.signal)
+    // Before the store is there, which may take a night.
+    const decide = () => decideStart(options, startedAtMs)
+    const decided = await inTime(decide, trouble, stopping.signal)
     store ??= await inTime(() => sink.open(), trouble, stopping.signal)
     if (decided === null || store === null) return
     trouble.over('open')
@@ -136,15 +138,13 @@ async function inTime<T>(
   return null
 }
 
-async function decideStart({
-  settings,
-  sink,
-  start = 'beginning',
-  log,
-}: RunSinkOptions): Promise<true> {
+async function decideStart(
+  { settings, sink, start = 'beginning', log }: RunSinkOptions,
+  startedAtMs: number,
+): Promise<true> {
   const groupId = sinkGroup(settings.prefix, sink.name)
   const topics = [...sinkTopics(settings.prefix, sink).keys()]
-  await commitStart({ settings, groupId, topics, start, log })
+  await commitStart({ settings, groupId, topics, start, startedAtMs, log })
   return true
 }
 

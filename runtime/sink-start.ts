@@ -1,7 +1,7 @@
 // Where a sink begins whose consumer group has no offsets yet: decided once, in one transaction.
 import { createKafka } from './kafka/client.ts'
 import { openAdmin } from './kafka/admin.ts'
-import { type LogReader, openLogReader } from './kafka/log-reader.ts'
+import { openLogReader } from './kafka/log-reader.ts'
 import { type ConsumedOffset, openSession } from './kafka/session.ts'
 import type { KafkaSettings } from './kafka/types.ts'
 import type { Logger } from './log.ts'
@@ -16,6 +16,8 @@ export type StartPlace = {
   readonly topics: readonly string[]
   /** `beginning` needs nothing: that is where a group without offsets is read from. */
   readonly start: SinkStart
+  /** What `now` means: when the sink was started, by however much later it is decided. */
+  readonly startedAtMs: number
   readonly log: Logger
 }
 
@@ -59,13 +61,14 @@ async function hasOffsets(
 }
 
 async function offsetsAt(place: StartPlace): Promise<ConsumedOffset[]> {
-  const { settings, groupId, topics, start, log } = place
+  const { settings, groupId, topics, start, startedAtMs, log } = place
+  const fromMs = start === 'now' ? startedAtMs : Date.parse(start)
   const reader = openLogReader(settings, log)
   try {
     const offsets: ConsumedOffset[] = []
     for (const topic of topics) {
       for (const partition of await reader.partitions(topic)) {
-        const next = await offsetOf(reader, topic, partition, start)
+        const next = await reader.offsetAt(topic, partition, fromMs)
         offsets.push({ groupId, topic, partition, next })
       }
     }
@@ -74,8 +77,3 @@ async function offsetsAt(place: StartPlace): Promise<ConsumedOffset[]> {
     await reader.close()
   }
 }
-
-const offsetOf = (reader: LogReader, topic: string, partition: number, start: SinkStart) =>
-  start === 'now'
-    ? reader.endOffset(topic, partition)
-    : reader.offsetAt(topic, partition, Date.parse(start))

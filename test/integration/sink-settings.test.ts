@@ -64,6 +64,19 @@ describe('the start of a sink', () => {
     expect(keys(second)).toEqual(['after', 'between'])
   })
 
+  it('may be now: what is told while the sink is still starting is written', async () => {
+    const topics = await eventTopics()
+    const opening = Promise.withResolvers<void>()
+    const starting = startMemorySink(topics, { start: 'now', onOpen: () => opening.promise })
+    const clockMs = Date.now() + 1
+    await waitFor(() => Date.now() > clockMs, { what: 'the clock' })
+    await topics.put('findings', 'meanwhile', findingEvent('meanwhile'))
+    opening.resolve()
+    const sink = await starting
+    await settled(sink)
+    expect(keys(sink)).toEqual(['meanwhile'])
+  })
+
   it('holds for a store that keeps offsets and has none yet', async () => {
     const topics = await eventTopics()
     await topics.put('findings', 'same', findingEvent('before'))

@@ -11,6 +11,8 @@ type Options = Pick<RunSinkOptions, 'filter' | 'start'> & {
   readonly kinds?: Sink['kinds']
   /** What the store says of every partition; null, the default: it keeps no offsets. */
   readonly stored?: bigint | null
+  /** Before it is open. */
+  readonly onOpen?: () => Promise<void>
   /** Before a batch is kept; what it throws, the store throws. */
   readonly onWrite?: (batch: SinkBatch) => void | Promise<void>
 }
@@ -26,22 +28,25 @@ export type MemorySink = {
 /** Starts it; ends with the test. */
 export async function startMemorySink(
   { settings, codecs, admin }: EventTopics,
-  { name = 'memory', kinds, stored = null, filter, start, onWrite }: Options = {},
+  { name = 'memory', kinds, stored = null, filter, start, onOpen, onWrite }: Options = {},
 ): Promise<MemorySink> {
   const kept: SinkRecord[] = []
   const raised: PipelineError[] = []
   const sink: Sink = {
     name,
     ...(kinds === undefined ? {} : { kinds }),
-    open: async () => ({
-      storedOffset: async () => stored,
-      async write(batch) {
-        await onWrite?.(batch)
-        kept.push(...batch.records)
-        return []
-      },
-      close: async () => undefined,
-    }),
+    async open() {
+      await onOpen?.()
+      return {
+        storedOffset: async () => stored,
+        async write(batch) {
+          await onWrite?.(batch)
+          kept.push(...batch.records)
+          return []
+        },
+        close: async () => undefined,
+      }
+    },
   }
   const reporter = {
     raise: (error: PipelineError) => void raised.push(error),
