@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { access, link, mkdir, open, readFile, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { z } from 'zod'
+import { PipelineError } from '../../contracts/errors.ts'
 import { isCode } from './faults.ts'
 
 const entry = z.object({
@@ -35,7 +36,10 @@ const nameOf = ({ first, next }: Entry) =>
   `${first.padStart(OFFSET_DIGITS, '0')}${first === next ? '-begin' : ''}.json`
 const NAME = /^\d+(-begin)?\.json$/
 
-/** The newest entry, with its files where they belong; null when there is none. */
+/**
+ * The newest entry, with its files where they belong; null when there is none.
+ * @throws PipelineError SINK_UNAVAILABLE with its name when it is damaged
+ */
 export async function newestEntry(
   root: string,
   topic: string,
@@ -48,9 +52,20 @@ export async function newestEntry(
     await access(root)
     return null
   }
-  const newest = entry.parse(JSON.parse(await readFile(join(folder, name), 'utf8')))
+  const path = join(folder, name)
+  const newest = entryOf(await readFile(path, 'utf8'), relative(root, path))
   await moveFiles(root, newest)
   return newest
+}
+
+/** Nothing goes on behind an entry that nobody can read: somebody has to know which it is. */
+function entryOf(text: string, path: string): Entry {
+  try {
+    return entry.parse(JSON.parse(text))
+  } catch (error) {
+    const message = `${path} in the Parquet lake is damaged: bring it back from a copy`
+    throw new PipelineError('SINK_UNAVAILABLE', 'SINK', message, { cause: error })
+  }
 }
 
 const entryNames = async (folder: string): Promise<string[]> =>

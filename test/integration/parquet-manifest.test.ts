@@ -77,4 +77,24 @@ describe('a range of the lake', () => {
     await sink.write(findings(1, 1))
     expect(await offsets(lake)).toEqual([0, 1])
   })
+
+  it('is not written twice when its entry is damaged: the entry is named', async () => {
+    const lake = testLake({ rowsMax: 1 })
+    const sink = await lake.open()
+    await sink.write(findings(0, 2))
+    const name = join('_manifest', TOPIC, '0', `${'0'.repeat(20)}.json`)
+    const path = join(lake.config.path, name)
+    const text = readFileSync(path, 'utf8')
+    writeFileSync(path, text.slice(0, -9))
+    const next = await lake.open()
+    const refused = {
+      failure: 'SINK_UNAVAILABLE',
+      message: expect.stringContaining(name) as string,
+    }
+    await expect(next.storedOffset(TOPIC, 0)).rejects.toMatchObject(refused)
+    await expect(next.write(findings(0, 2))).rejects.toMatchObject(refused)
+    writeFileSync(path, text)
+    expect(await next.storedOffset(TOPIC, 0)).toBe(2n)
+    expect(await offsets(lake)).toEqual([0, 1])
+  })
 })
