@@ -12,6 +12,14 @@ const ROW_REFUSED = /^(22|23|54)/
 const AWAY = /^(08|53|57|40|58|XX|25006|25P03|55P03|55006)/
 /** Login refused, database or schema missing, privilege missing. */
 const SETTINGS = /^(28|3D|3F|42501)/
+/** What somebody does about these, by how their code begins. */
+const NEXT_STEPS: readonly (readonly [code: string, step: string])[] = [
+  ['28', 'Check user and password in the URL of sinks.postgres, and pg_hba.conf of the server.'],
+  ['3D', 'Make the database, or name another in the URL of sinks.postgres.'],
+  ['42501', 'Grant the user of sinks.postgres what the message names.'],
+]
+/** The sink reads the reference anew and tries again by itself. */
+const NO_RESTART = 'The secret is read again after each failed connection; no restart is needed.'
 const NETWORK =
   /^(ECONN|ETIMEDOUT|EPIPE|EHOST|ENET|ENOTFOUND|EAI_|ERR_SSL|ERR_TLS|CERT_|DEPTH_ZERO|UNABLE_)/
 const NETWORK_WORDS = /terminated|timeout|not queryable|connection error|socket|closed/i
@@ -44,7 +52,17 @@ export function postgresError(error: unknown, doing: string): PipelineError {
   if (error instanceof PipelineError) return error
   const code = codeOf(error)
   const words = [code, safeMessage(error)].filter((word) => word !== '').join(': ')
-  return new PipelineError(failureOf(error, code), 'SINK', `${doing}: ${words}`, { cause: error })
+  const remediation = nextStepOf(error, code)
+  return new PipelineError(failureOf(error, code), 'SINK', `${doing}: ${words}`, {
+    cause: error,
+    ...(remediation === null ? {} : { remediation }),
+  })
+}
+
+function nextStepOf(error: unknown, code: string): string | null {
+  if (!isServerAnswer(error)) return null
+  const step = NEXT_STEPS.find(([begin]) => code.startsWith(begin))?.[1]
+  return step === undefined ? null : `${step} ${NO_RESTART}`
 }
 
 function failureOf(error: unknown, code: string): Failure {
