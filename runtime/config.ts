@@ -136,10 +136,16 @@ export function readConfig<T>(file: string, schema: z.ZodType<T>): T {
 
 /** As `readConfig`, for a document that is already there. `origin` names it in the message. */
 export function checkConfig<T>(document: unknown, schema: z.ZodType<T>, origin: string): T {
-  const result = schema.safeParse(document ?? {})
+  const result = schema.safeParse(document ?? {}, { error: listWords })
   if (result.success) return result.data
   const violations = violationsOf(result.error)
   const count = violations.length
   const message = `${origin} has ${count === 1 ? 'one problem' : `${count} problems`}`
   throw new PipelineError('CONFIGURATION', 'CONFIG', message, { violations })
 }
+
+/** In YAML a dash that is not there makes an object of a list. */
+const listWords = ({ code, expected }: { code?: string; expected?: unknown }): string | null =>
+  code === 'invalid_type' && expected === 'array'
+    ? 'must be a list: each entry begins with a dash'
+    : null

@@ -104,6 +104,15 @@ describe('reading exposure.yaml', () => {
     expect(JSON.stringify([error.message, error.details])).not.toContain('canary-9f2')
   })
 
+  it('asks for the dash of a list that was written as one entry', () => {
+    const splunk = { url: 'https://splunk.example.com:8088', token: 'env:HEC_TOKEN' }
+    const document = { ...sound, sinks: { splunk } }
+    const error = failureOf(() => checkConfig(document, exposureConfig, 'it'))
+    expect(error.details.violations).toEqual([
+      'sinks.splunk: must be a list: each entry begins with a dash',
+    ])
+  })
+
   it('names the types there are, and what else is wrong with such a connection', () => {
     const wrong = { ...prisma, type: 'prisma', secretKey: 'canary-9f2', every: 'often', odd: 1 }
     const document = { ...sound, connections: [wrong] }
