@@ -34,7 +34,7 @@ async function openedBeside({ config }: TestLake, given: Partial<TestLake['confi
 type Moved = { readonly staged: string; readonly final: string }
 
 describe('a range of the lake', () => {
-  it('is there once when a process ends before the move of its files, and nobody looks for days', async () => {
+  it('is there once when a process ends before the move and is back in days', async () => {
     const lake = testLake({ rowsMax: 1 })
     const sink = await lake.open()
     await sink.write(findings(0, 2))

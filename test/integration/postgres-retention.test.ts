@@ -75,7 +75,7 @@ describe('retention', () => {
     expect(await uids(database, open)).toEqual(['broken-2'])
   })
 
-  it('never takes the end of an error before its beginning, also where both have one time', async () => {
+  it('never takes the end of an error before its beginning of the same time', async () => {
     const database = await testDatabase()
     const sink = await openedSink(database)
     await database.query(`ALTER TABLE exposure.connector_error SET (autovacuum_enabled = off)`)
