@@ -1,25 +1,25 @@
 // OCSF events as JSON on a real broker: each once, whoever writes them, and in the order told.
 import { describe, expect, it, onTestFinished } from 'vitest'
-import type { PipelineError } from '../../contracts/errors.ts'
-import type { Sink, SinkBatch } from '../../contracts/ports.ts'
+import type { SinkBatch } from '../../contracts/ports.ts'
 import type { KafkaRecord } from '../../contracts/processing.ts'
 import { partitionOf } from '../../contracts/placement.ts'
 import { TOPICS, topicName } from '../../contracts/topics.ts'
 import { openLogReader } from '../../runtime/kafka/log-reader.ts'
-import { runSink, sinkGroup, sinkTopics } from '../../runtime/run-sink.ts'
+import { sinkGroup } from '../../runtime/run-sink.ts'
 import { kafkaJsonConfig } from '../../sinks/kafka-json/config.ts'
 import { createKafkaJsonSink } from '../../sinks/kafka-json/sink.ts'
 import { ocsfOf } from '../../sinks/ocsf/ocsf.ts'
 import { assetEvent, errorEvent, findingEvent } from '../support/events.ts'
-import { type EventTopics, eventTopics } from '../support/event-topics.ts'
+import { eventTopics } from '../support/event-topics.ts'
 import { testLog } from '../support/kafka-scene.ts'
 import { batchOf } from '../support/postgres.ts'
+import { caughtUp, runningSink } from '../support/running-sink.ts'
 import { toldFinding } from '../support/sink-history.ts'
 import { waitFor } from '../support/stack.ts'
 
 async function jsonWorld() {
   const topics = await eventTopics()
-  const { settings, admin, codecs } = topics
+  const { settings, admin } = topics
   const { prefix } = settings
   const groupOf = (name: string) => sinkGroup(prefix, name)
   const reader = openLogReader(settings, testLog)
@@ -44,19 +44,8 @@ async function jsonWorld() {
       onTestFinished(() => opened.close())
       return opened
     },
-    async start() {
-      const raised: PipelineError[] = []
-      const reporter = {
-        raise: (error: PipelineError) => void raised.push(error),
-        clear: () => undefined,
-      }
-      const running = await runSink({ settings, sink, codecs, reporter, log: testLog })
-      let stopped: Promise<void> | null = null
-      const stop = () => (stopped ??= running.stop())
-      onTestFinished(stop)
-      return { raised, stop }
-    },
-    settled: () => waitFor(() => isCaughtUp(topics, sink), { what: 'caught up' }),
+    start: () => runningSink(topics, sink),
+    settled: () => caughtUp(topics, sink),
     async written() {
       const records: KafkaRecord[] = []
       for (const partition of await reader.partitions(topicName(prefix, 'ocsf'))) {
@@ -67,12 +56,6 @@ async function jsonWorld() {
       return records
     },
   }
-}
-
-async function isCaughtUp({ settings, admin }: EventTopics, sink: Sink) {
-  const topics = [...sinkTopics(settings.prefix, sink).keys()]
-  const lags = await admin.lag(sinkGroup(settings.prefix, sink.name), topics)
-  return lags.every(({ lag }) => lag === 0n)
 }
 
 const uidsOf = (records: readonly KafkaRecord[]) =>

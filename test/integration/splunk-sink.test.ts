@@ -1,32 +1,11 @@
 // Splunk behind the exposure topics: nothing lost, whatever the collector answers and whoever dies.
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { PipelineError } from '../../contracts/errors.ts'
-import type { Sink } from '../../contracts/ports.ts'
-import { runSink, sinkGroup, sinkTopics } from '../../runtime/run-sink.ts'
 import { assetEvent, errorEvent, findingEvent, runEvent } from '../support/events.ts'
-import { type EventTopics, eventTopics } from '../support/event-topics.ts'
-import { testLog } from '../support/kafka-scene.ts'
+import { eventTopics } from '../support/event-topics.ts'
+import { runningSink } from '../support/running-sink.ts'
 import { currentOf, splunkSettings, splunkSink, testSplunk, uidsIn } from '../support/splunk.ts'
 import { waitFor } from '../support/stack.ts'
-
-async function start({ settings, codecs, admin }: EventTopics, sink: Sink) {
-  const raised: PipelineError[] = []
-  const cleared: unknown[] = []
-  const reporter = {
-    raise: (error: PipelineError) => void raised.push(error),
-    clear: (what: unknown) => void cleared.push(what),
-  }
-  const running = await runSink({ settings, sink, codecs, reporter, log: testLog })
-  let stopped: Promise<void> | null = null
-  const stop = () => (stopped ??= running.stop())
-  onTestFinished(stop)
-  const topics = [...sinkTopics(settings.prefix, sink).keys()]
-  const caughtUp = async () => {
-    const lags = await admin.lag(sinkGroup(settings.prefix, sink.name), topics)
-    return lags.every(({ lag }) => lag === 0n)
-  }
-  return { raised, cleared, stop, settled: () => waitFor(caughtUp, { what: 'caught up' }) }
-}
 
 const failuresOf = (raised: readonly PipelineError[]) => raised.map(({ failure }) => failure)
 
@@ -41,7 +20,10 @@ describe('Splunk behind the exposure topics', () => {
     await topics.put('findings', 'f3', null)
     await topics.put('connectorErrors', 'print-1', errorEvent('e1', 'print-1'))
     await topics.put('runs', 'r1', runEvent('r1'))
-    const running = await start(topics, splunkSink(splunkSettings(stub, { index: 'exposure' })))
+    const running = await runningSink(
+      topics,
+      splunkSink(splunkSettings(stub, { index: 'exposure' })),
+    )
     await running.settled()
     const held = currentOf(stub.indexed).map(({ sourcetype, fields }) => [
       sourcetype,
@@ -62,7 +44,7 @@ describe('Splunk behind the exposure topics', () => {
   it('is waited for while its token is wrong: nothing is a dead letter for that', async () => {
     const topics = await eventTopics()
     const stub = await testSplunk()
-    const running = await start(topics, splunkSink(splunkSettings(stub)))
+    const running = await runningSink(topics, splunkSink(splunkSettings(stub)))
     await topics.put('findings', 'f1', findingEvent('f1'))
     await running.settled()
     stub.behaviour.isTokenEnabled = false
@@ -85,7 +67,7 @@ describe('Splunk behind the exposure topics', () => {
   it('is given the pause that it asks for', async () => {
     const topics = await eventTopics()
     const stub = await testSplunk()
-    const running = await start(topics, splunkSink(splunkSettings(stub)))
+    const running = await runningSink(topics, splunkSink(splunkSettings(stub)))
     const asked: number[] = []
     stub.behaviour.instead = {
       times: 1,
@@ -106,14 +88,14 @@ describe('Splunk behind the exposure topics', () => {
     const stub = await testSplunk({ acks: true, losesRequests: true })
     const settings = splunkSettings(stub, { ack: true, ackTimeout: '1s' })
     const uids = Array.from({ length: 30 }, (_, i) => `f${i}`)
-    const first = await start(topics, splunkSink(settings))
+    const first = await runningSink(topics, splunkSink(settings))
     for (const uid of uids) await topics.put('findings', uid, findingEvent(uid))
     await waitFor(async () => first.raised.length > 0, { what: 'not acknowledged' })
     await first.stop()
     expect(stub.indexed).toEqual([])
     stub.restart()
     stub.behaviour.losesRequests = false
-    const second = await start(topics, splunkSink(settings))
+    const second = await runningSink(topics, splunkSink(settings))
     await second.settled()
     expect(new Set(uidsIn(stub))).toEqual(new Set(uids))
     expect(await topics.deadLetters()).toEqual([])

@@ -1,32 +1,11 @@
 // Webhooks from the topic of connector errors: waits as asked, dead letters, nothing told twice.
-import { describe, expect, it, onTestFinished } from 'vitest'
-import type { PipelineError } from '../../contracts/errors.ts'
-import type { Sink } from '../../contracts/ports.ts'
-import { runSink, sinkGroup, sinkTopics } from '../../runtime/run-sink.ts'
+import { describe, expect, it } from 'vitest'
 import { errorEvent } from '../support/events.ts'
-import { type EventTopics, eventTopics } from '../support/event-topics.ts'
+import { eventTopics } from '../support/event-topics.ts'
 import { serve } from '../support/http-server.ts'
-import { testLog } from '../support/kafka-scene.ts'
+import { runningSink } from '../support/running-sink.ts'
 import { waitFor } from '../support/stack.ts'
 import { bodyOf, webhookSettings, webhookSink } from '../support/webhook.ts'
-
-async function start({ settings, codecs, admin }: EventTopics, sink: Sink) {
-  const raised: PipelineError[] = []
-  const reporter = {
-    raise: (error: PipelineError) => void raised.push(error),
-    clear: () => undefined,
-  }
-  const running = await runSink({ settings, sink, codecs, reporter, log: testLog })
-  let stopped: Promise<void> | null = null
-  const stop = () => (stopped ??= running.stop())
-  onTestFinished(stop)
-  const topics = [...sinkTopics(settings.prefix, sink).keys()]
-  const caughtUp = async () => {
-    const lags = await admin.lag(sinkGroup(settings.prefix, sink.name), topics)
-    return lags.every(({ lag }) => lag === 0n)
-  }
-  return { raised, stop, settled: () => waitFor(caughtUp, { what: 'caught up' }) }
-}
 
 describe('a webhook behind the topic of connector errors', () => {
   it('is called again after the pause that it asks for, and its refusals are kept', async () => {
@@ -40,7 +19,7 @@ describe('a webhook behind the topic of connector errors', () => {
     await topics.put('connectorErrors', 'print-1', errorEvent('e1', 'print-1'))
     await topics.put('connectorErrors', 'print-1', errorEvent('e2', 'print-2'))
     await topics.put('connectorErrors', 'print-1', errorEvent('e3', 'print-3'))
-    const running = await start(topics, sink)
+    const running = await runningSink(topics, sink)
     await running.settled()
     const keys = server.received.map((call) => bodyOf(call)['dedup_key'])
     expect(keys).toEqual(['print-1', 'print-1', 'print-2', 'print-3'])
@@ -61,10 +40,10 @@ describe('a webhook behind the topic of connector errors', () => {
     const server = await serve((_request, response) => void response.end('ok'))
     const sink = webhookSink(webhookSettings('slack', server.url))
     await topics.put('connectorErrors', 'p1', errorEvent('e1', 'p1'))
-    const first = await start(topics, sink)
+    const first = await runningSink(topics, sink)
     await first.settled()
     await first.stop()
-    const second = await start(topics, sink)
+    const second = await runningSink(topics, sink)
     await topics.put('connectorErrors', 'p1', errorEvent('e2', 'p1', { state: 'CLEARED' }))
     await waitFor(() => server.received.length > 1, { what: 'the end is told' })
     await second.settled()

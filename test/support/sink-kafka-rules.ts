@@ -1,32 +1,18 @@
 // What every store must do while the product runs it: between its topics and the store.
-import { expect, it, onTestFinished } from 'vitest'
-import type { PipelineError } from '../../contracts/errors.ts'
-import { runSink, sinkGroup, sinkTopics } from '../../runtime/run-sink.ts'
+import { expect, it } from 'vitest'
+import { sinkGroup } from '../../runtime/run-sink.ts'
 import { type EventTopics, eventTopics } from './event-topics.ts'
-import { testLog } from './kafka-scene.ts'
+import { runningSink } from './running-sink.ts'
 import type { Told } from './sink-history.ts'
 import { RULES_TIMEOUT_MS, type Suite } from './sink-suite.ts'
 import type { SinkWorld } from './sink-worlds/sink-world.ts'
 import { waitFor } from './stack.ts'
 
-async function run(world: SinkWorld, { settings, codecs, admin }: EventTopics) {
-  const raised: PipelineError[] = []
-  const sink = world.sink((name) => sinkGroup(settings.prefix, name))
-  const reporter = {
-    raise: (error: PipelineError) => void raised.push(error),
-    clear: () => undefined,
-  }
-  const running = await runSink({ settings, sink, codecs, reporter, log: testLog })
-  let stopped: Promise<void> | null = null
-  const stop = () => (stopped ??= running.stop())
-  onTestFinished(stop)
-  const topics = [...sinkTopics(settings.prefix, sink).keys()]
-  const caughtUp = async () => {
-    const lags = await admin.lag(sinkGroup(settings.prefix, sink.name), topics)
-    return lags.every(({ lag }) => lag === 0n)
-  }
-  return { raised, stop, settled: () => waitFor(caughtUp, { what: 'caught up' }) }
-}
+const run = (world: SinkWorld, topics: EventTopics) =>
+  runningSink(
+    topics,
+    world.sink((name) => sinkGroup(topics.settings.prefix, name)),
+  )
 
 /** As tests. */
 export function kafkaRules({ world, subject, expectHeld }: Suite): void {
