@@ -298,6 +298,15 @@ function isAbout(event: ConnectorError, subject: string | null): boolean {
   return fingerprintOf(scope, stage, failure, subject ?? undefined) === event.fingerprint
 }
 
+/** For who reads logs alone. ONGOING is no news. */
+function tell(log: Logger, event: ConnectorError): void {
+  const { state, error_type: type, connection_id: connection, stream, sink_id: sink } = event
+  if (state === 'ONGOING') return
+  const where = { type, connection, stream, sink }
+  if (state === 'CLEARED') log.info(where, 'over')
+  else log.info({ ...where, nextStep: event.remediation }, event.message)
+}
+
 /**
  * Sends events in order, one batch at a time; what cannot be sent is tried again, within bounds.
  */
@@ -339,6 +348,7 @@ function eventQueue(options: ReporterOptions) {
         options.log.error({ err: error, dropped: event.fingerprint }, 'no connector-error event')
         return true
       }
+      tell(options.log, event)
       void start()
       return true
     },

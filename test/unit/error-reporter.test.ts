@@ -4,6 +4,7 @@ import { FAILURES, PipelineError } from '../../contracts/errors.ts'
 import type { OutRecord } from '../../contracts/processing.ts'
 import { type ErrorScope, fingerprintOf } from '../../runtime/error-event.ts'
 import { faultScope } from '../../runtime/error-reporter.ts'
+import { createLogger } from '../../runtime/log.ts'
 import { FLUSH_MS, MINUTE_MS, away, forbidden, reporterWith, scope } from '../support/reporter.ts'
 
 describe('one condition', () => {
@@ -23,6 +24,30 @@ describe('one condition', () => {
     expect(new Set(sent.map((event) => event.first_at)).size).toBe(1)
     expect(new Set(sent.map((event) => event.error_id)).size).toBe(3)
     expect(reporter.open()).toMatchObject([{ occurrences: 151 }])
+  })
+
+  it('is in the log when it begins, with its next step, and when it is over', async () => {
+    const log = createLogger('test').child({}, { level: 'silent' })
+    const lines: unknown[][] = []
+    log.info = (...line: unknown[]) => void lines.push(line)
+    const { reporter, clock, events } = reporterWith({ log })
+    for (let minute = 0; minute < 3; minute++) {
+      reporter.raise(forbidden, scope)
+      clock.nowMs += MINUTE_MS
+    }
+    reporter.clear({})
+    await events()
+    const where = {
+      type: 'ACCESS_FORBIDDEN',
+      connection: 'prisma',
+      stream: 'compute.hosts',
+      sink: null,
+    }
+    const { remediation } = FAILURES.ACCESS_FORBIDDEN
+    expect(lines).toEqual([
+      [{ ...where, nextStep: remediation }, forbidden.message],
+      [where, 'over'],
+    ])
   })
 
   it('carries what happened and the next step', async () => {
