@@ -6,6 +6,8 @@ import { AUDIT_TOPICS } from './reconcile-fold.ts'
 
 /** Keys that are named of a kind; the rest is counted. */
 const NAMED_MAX = 50
+const FILL_AGAIN =
+  'look at who else writes to this store; to fill it again: docs/sinks.md, "Filling a store again".'
 
 export type SinkVerdict = {
   readonly name: string
@@ -72,7 +74,8 @@ export function verdictLines(verdict: SinkVerdict, seed: number): string[] {
   }
   if (unasked !== null) return [`${head}: ${unasked}`]
   if (kinds === null || kinds.length === 0) return [`${head}: it gets neither assets nor findings`]
-  return [head, ...kinds.flatMap((report) => kindLines(report, seed))]
+  const lines = kinds.flatMap((report) => kindLines(report, seed))
+  return [head, ...lines, ...(differs(verdict) ? [`  next step: ${FILL_AGAIN}`] : [])]
 }
 
 function kindLines(report: KindReport, seed: number): string[] {

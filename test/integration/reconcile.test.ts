@@ -113,6 +113,7 @@ describe('a reconciliation', { timeout: TIMEOUT_MS }, () => {
     expect(said).toContain('other revision  f1  1 in the store, 2 in the topic')
     expect(said).toContain('missing  a1  revision 1')
     expect(said).toMatch(/^postgres: differs$/m)
+    expect(said).toMatch(/^ {2}next step: .*docs\/sinks\.md/m)
   })
 
   it('names what was changed by hand in OpenSearch', async () => {
