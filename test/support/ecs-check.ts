@@ -24,13 +24,18 @@ const BESIDE: Readonly<Record<string, Field>> = {
   },
 }
 const OWN = 'exposure'
+/** Where dates of JavaScript end: beyond, epoch milliseconds are what indices read as well. */
+const DATE_MS_MAX = 8.64e15
+const isDate = (value: unknown): boolean =>
+  (typeof value === 'string' && DATE.test(value)) ||
+  (Number.isInteger(Number(value)) && Math.abs(Number(value)) > DATE_MS_MAX)
 const DATE = /^[+-]?\d{4,6}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/
 
 const FITS: Readonly<Record<string, (value: unknown) => boolean>> = {
   keyword: (value) => typeof value === 'string',
   wildcard: (value) => typeof value === 'string',
   match_only_text: (value) => typeof value === 'string',
-  date: (value) => typeof value === 'string' && DATE.test(value),
+  date: isDate,
   ip: (value) => typeof value === 'string' && isIP(value) !== 0,
   long: Number.isInteger,
   float: (value) => typeof value === 'number',
