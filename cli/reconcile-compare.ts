@@ -1,4 +1,5 @@
 // One store against the exposure topics: which keys differ, up to where its sink is.
+import { PipelineError } from '../contracts/errors.ts'
 import { AUDIT_KINDS, type AuditKind, type SinkAudit } from '../contracts/ports.ts'
 import { partitionKey } from '../contracts/processing.ts'
 import { topicName } from '../contracts/topics.ts'
@@ -70,21 +71,29 @@ export type KindReport = {
 /** Compares every kind that the sink writes. @throws PipelineError when a server is away */
 export async function compareSink(compared: Compared): Promise<KindReport[]> {
   const { sink, filter } = compared.configured
+  const kinds = AUDIT_KINDS.filter(
+    (kind) => (sink.kinds?.includes(kind) ?? true) && (filter?.kinds?.includes(kind) ?? true),
+  )
+  const places: (readonly [AuditKind, SinkPlace])[] = []
+  for (const kind of kinds) places.push([kind, await positionsOf(compared, kind)])
+  // Dead letters are written before a sink moves on: of what is below its place, these are all.
+  const refused = places.length === 0 ? new Set<string>() : await refusedBy(compared)
   const reports: KindReport[] = []
-  for (const kind of AUDIT_KINDS) {
-    const isWritten = sink.kinds?.includes(kind) ?? true
-    if (isWritten && (filter?.kinds?.includes(kind) ?? true)) {
-      reports.push(await compareKind(compared, kind))
-    }
+  for (const [kind, place] of places) {
+    reports.push(await compareKind(compared, kind, place, refused))
   }
   return reports
 }
 
-async function compareKind(compared: Compared, kind: AuditKind): Promise<KindReport> {
+type SinkPlace = Awaited<ReturnType<typeof positionsOf>>
+
+async function compareKind(
+  compared: Compared,
+  kind: AuditKind,
+  { positions, lag }: SinkPlace,
+  refused: ReadonlySet<string>,
+): Promise<KindReport> {
   const { configured, audit, sample, seed } = compared
-  const { positions, lag } = await positionsOf(compared, kind)
-  // Dead letters are written before a sink moves on: of what is below its place, these are all.
-  const refused = await refusedBy(compared)
   const fold: FoldOptions = { ...compared, kind, filter: configured.filter, positions, refused }
   const { entities, counts } = await foldAll(fold, { sample, seed })
   const { count, doubtful } = counts
@@ -242,15 +251,24 @@ async function heldOf({ audit, sample }: Compared, kind: AuditKind, uids: readon
   return rest.length === 0 ? first : new Map([...first, ...(await audit.revisions(kind, rest))])
 }
 
-/** Places of records that the store has refused. */
+/** Dead letters of one sink that are kept in mind, about 100 bytes each. */
+const REFUSED_MAX = 1_000_000
+
+/** Places of records that the store has refused. @throws PipelineError when these are too many */
 async function refusedBy({ reader, prefix, configured: { sink } }: Compared): Promise<Set<string>> {
   const places = new Set<string>()
   await readLetters(reader, prefix, {
     fates: new Map(),
     onLetter({ record, topic, topicPartition, topicOffset }) {
       if (record.headers[SINK_HEADER] !== sink.name) return
-      places.add(recordPlace(topic, topicPartition, topicOffset))
+      if (places.size <= REFUSED_MAX) places.add(recordPlace(topic, topicPartition, topicOffset))
     },
   })
+  if (places.size > REFUSED_MAX) {
+    const message = `${sink.name} has refused more than ${REFUSED_MAX} records`
+    throw new PipelineError('BAD_REQUEST', 'SINK', message, {
+      remediation: 'Look at `exposure dlq list`, replay or purge them, then compare again.',
+    })
+  }
   return places
 }
