@@ -1,10 +1,9 @@
 // Which open conditions of a stream its runs clear, and which are cleared when it is skipped.
 import { describe, expect, it } from 'vitest'
 import { type Failure, PipelineError, type Stage } from '../../contracts/errors.ts'
-import { createErrorReporter } from '../../runtime/error-reporter.ts'
-import { createLogger } from '../../runtime/log.ts'
 import { type EndedRun, overAfter, overWhenSkipped } from '../../runtime/run-conditions.ts'
 import { STALE } from '../../runtime/stale-streams.ts'
+import { reporterWith } from '../support/reporter.ts'
 
 const SCOPE = {
   connection: 'prod',
@@ -17,17 +16,7 @@ const SCOPE = {
 
 /** A reporter with these conditions open; what is open as `stage failure subject`. */
 function opened(conditions: readonly (readonly [Failure, Stage, string?])[]) {
-  const reporter = createErrorReporter({
-    prefix: 'p.',
-    version: 'test',
-    send: async () => undefined,
-    encode: () => Buffer.alloc(0),
-    open: [],
-    readTail: async () => [],
-    disconnectedAfterMs: 600_000,
-    nowMs: Date.now,
-    log: createLogger('test'),
-  })
+  const { reporter } = reporterWith()
   for (const [failure, stage, subject] of conditions) {
     const details = subject === undefined ? {} : { subject }
     const text = [stage, failure, ...(subject === undefined ? [] : [subject])].join(' ')

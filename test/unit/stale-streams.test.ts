@@ -1,23 +1,12 @@
 // Which streams of a connection are told as stale: not one that the tenant does not have.
 import { expect, it } from 'vitest'
-import { createErrorReporter } from '../../runtime/error-reporter.ts'
-import { createLogger } from '../../runtime/log.ts'
 import { StaleStreams } from '../../runtime/stale-streams.ts'
+import { reporterWith } from '../support/reporter.ts'
 import { waitFor } from '../support/wait-for.ts'
 
 /** Two streams, and what is told of them by one look a day later. */
 async function toldOf(prepare: (stale: StaleStreams) => void): Promise<(string | null)[]> {
-  const reporter = createErrorReporter({
-    prefix: 'p.',
-    version: 'test',
-    send: async () => undefined,
-    encode: () => Buffer.alloc(0),
-    open: [],
-    readTail: async () => [],
-    disconnectedAfterMs: 600_000,
-    nowMs: Date.now,
-    log: createLogger('test'),
-  })
+  const { reporter } = reporterWith()
   const clock = { nowMs: 1_000_000 }
   const config = { name: 'prod', every: 60_000, jitter: 0, staleAfter: 100 }
   const stale = new StaleStreams(config, () => clock.nowMs)
