@@ -161,10 +161,16 @@ function messageTo(url: URL, body: object): Message {
 
 function secretUrl(name: string, reference: string): URL {
   const url = URL.parse(resolveSecret(reference))
-  if (url !== null && /^https?:$/.test(url.protocol)) return url
+  const isHttp = url !== null && /^https?:$/.test(url.protocol)
+  if (isHttp && url.username === '' && url.password === '') return url
   // Without the text itself: it may be the secret at the wrong place.
-  const message = `the address of webhook ${name} (${reference}) is no http or https URL`
-  throw new PipelineError('CONFIGURATION', 'SINK', message)
+  const whose = `the address of webhook ${name} (${reference})`
+  if (!isHttp) throw new PipelineError('CONFIGURATION', 'SINK', `${whose} is no http or https URL`)
+  // Left out of the call in silence, they would only be missed by the receiver.
+  throw new PipelineError('CONFIGURATION', 'SINK', `${whose} holds a user, which is never sent`, {
+    remediation:
+      'Take them out of it: use a receiver with a secret path, or one of signed messages.',
+  })
 }
 
 /** @throws PipelineError when it was no answer about this record */

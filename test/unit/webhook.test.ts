@@ -301,6 +301,16 @@ describe('the secrets of a webhook', () => {
     expectNone(error)
   })
 
+  it('are not left out of the call in silence where the address holds a user', async () => {
+    const address = `http://user:password-of-nobody@127.0.0.1:1${SECRET_PATH}`
+    const sink = await webhookSink(webhookSettings('slack', address)).open()
+    const error = await failureOf(sink.write(errorBatch([raised])))
+    expect(error).toMatchObject({ failure: 'CONFIGURATION' })
+    expect(error.message).toContain('holds a user')
+    expect(inspect(error, { depth: 20 })).not.toContain('password-of-nobody')
+    expectNone(error)
+  })
+
   it('are refused in the place of a reference', () => {
     const settings = { format: 'slack', url: `https://hooks.example${SECRET_PATH}` }
     const { error } = webhookConfig.safeParse(settings)
